@@ -1,0 +1,16 @@
+.PHONY: run test lint bench pins
+
+run:
+	@scripts/run
+
+test:
+	@scripts/test
+
+lint:
+	@scripts/lint
+
+bench:
+	@scripts/bench
+
+pins:
+	@scripts/pins

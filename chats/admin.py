@@ -1,0 +1,397 @@
+"""The operator's pages of chats and virtual numbers; only the services change a chat or add a number."""
+
+import json
+import re
+from collections.abc import Iterable, Sequence
+from typing import Any
+from uuid import UUID
+
+from django import forms
+from django.apps import apps
+from django.contrib import admin, messages
+from django.contrib.admin.views.main import PAGE_VAR, SEARCH_VAR
+from django.core.exceptions import PermissionDenied
+from django.db.models import Count, OuterRef, Prefetch, Q, QuerySet, Subquery
+from django.db.models.functions import Coalesce
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import redirect
+from django.template.response import TemplateResponse
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+from unfold.admin import ModelAdmin
+from unfold.decorators import action, display
+from unfold.enums import ActionVariant
+from unfold.paginator import InfinitePaginator
+from unfold.widgets import UnfoldAdminTextInputWidget
+
+from chats.models import Chat, Participant, VirtualNumber, mask
+from chats.services import CannotAddVirtualNumber, add_virtual_number, end_chat
+from chats.transcript import hide_numbers, name_of, read_transcript
+from messaging.models import Message
+from platforms.models import Platform, validate_no_phone_number
+from proxy_project.encryption import digest_number
+
+TRANSCRIPT_LIMIT = 200
+# Each is a transaction of its own, within one request.
+END_AT_ONCE_LIMIT = 100
+
+_PAGES = (
+    ("Chats", "forum", "chats", "chat"),
+    ("Message log", "list_alt", "messaging", "message"),
+    ("Virtual numbers", "dialpad", "chats", "virtualnumber"),
+    ("Platforms", "apartment", "platforms", "platform"),
+    ("API keys", "key", "platforms", "apikey"),
+    ("Users", "group", "auth", "user"),
+)
+
+
+def list_pages(request: HttpRequest) -> list[dict[str, Any]]:
+    """Return the sidebar, for unfold: the pages this person may see."""
+    items = [
+        {"title": title, "icon": icon, "link": reverse(f"admin:{app}_{model}_changelist")}
+        for title, icon, app, model in _PAGES
+        if admin.site.get_model_admin(apps.get_model(app, model)).has_view_permission(request)
+    ]
+    return [{"items": items}]
+
+
+class SamePersonFilter(admin.SimpleListFilter):
+    """The chats of one person, named by one of their participants: no address holds their number."""
+
+    title = "person"
+    parameter_name = "person"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        value = self.used_parameters.get(self.parameter_name)
+        return [(value, "the person searched for")] if value else []
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Chat]) -> QuerySet[Chat]:
+        participant_id = _read_uuid(self.value() or "")
+        if participant_id is None:
+            return queryset
+        same_person = Participant.objects.filter(
+            phone_digest=Subquery(Participant.objects.filter(pk=participant_id).values("phone_digest"))
+        )
+        return queryset.filter(pk__in=same_person.values("chat"))
+
+
+class EndChatsForm(forms.Form):
+    reason = forms.CharField(
+        max_length=Chat._meta.get_field("end_reason").max_length,
+        validators=[validate_no_phone_number],
+        widget=UnfoldAdminTextInputWidget,
+        help_text="Kept with the chat, in the history of this admin too; the platform can read it.",
+    )
+
+
+@admin.register(Chat)
+class ChatAdmin(ModelAdmin):
+    list_display = ("chat_", "platform", "people", "numbers", "status_", "created_at", "last_text_",
+                    "expires_at", "ended_at")  # fmt: skip
+    list_filter = ("status", ("platform", admin.RelatedOnlyFieldListFilter), SamePersonFilter)
+    list_display_links = ("chat_",)
+    list_per_page = 50
+    list_disable_select_all = True
+    sortable_by = ("created_at",)
+    # Not in SQL: see get_search_results. Without any, there would be no search box.
+    search_fields = ("reference",)
+    search_help_text = "Reference, chat id or +number"
+    # Nothing here counts what may be millions of rows.
+    paginator = InfinitePaginator
+    show_full_result_count = False
+    show_facets = admin.ShowFacets.NEVER
+    empty_state = "No chats here. A platform opens one with POST /chats."
+    actions = ("end_chats",)
+    actions_detail = ("end_one_chat",)
+    change_form_after_template = "chats/transcript.html"
+    fields = ("id", "platform", "reference_", "status_", "people", "created_at", "expires_at", "ended_at",
+              "end_reason", "metadata_")  # fmt: skip
+
+    class Media:
+        css = {"all": ("chats/transcript.css",)}
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Chat | None = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Chat | None = None) -> bool:
+        return False
+
+    def has_end_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Ending a chat is the one change there is."""
+        return request.user.has_perm("chats.change_chat")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Chat]:
+        last_text = Message.objects.filter(chat=OuterRef("pk")).order_by("-position")
+        people = Participant.objects.select_related("virtual_number")
+        return (
+            super()
+            .get_queryset(request)
+            .select_related("platform")
+            .prefetch_related(Prefetch("participants", queryset=people))
+            .annotate(last_text_at=Subquery(last_text.values("created_at")[:1]))
+        )
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        is_posted = request.method == "POST"
+        searched = (request.POST if is_posted else request.GET).get(SEARCH_VAR)
+        if searched is not None and (is_posted or _read_number(searched)):
+            if not self.has_view_permission(request):
+                raise PermissionDenied
+            return self._show_search(request, searched)
+        return super().changelist_view(request, extra_context)
+
+    def _show_search(self, request: HttpRequest, searched: str) -> HttpResponse:
+        """Answer a search, which is posted, with an address that has no phone number in it."""
+        address = request.GET.copy()
+        for parameter in (SEARCH_VAR, PAGE_VAR, SamePersonFilter.parameter_name):
+            address.pop(parameter, None)
+        if number := _read_number(searched):
+            person = Participant.objects.filter(phone_digest=digest_number(number)).values_list("pk").first()
+            if person is None:
+                messages.warning(request, "Nobody with this phone number takes part in a chat.")
+                return redirect("admin:chats_chat_changelist")
+            address[SamePersonFilter.parameter_name] = str(person[0])
+        elif searched.strip():
+            address[SEARCH_VAR] = searched.strip()
+        return HttpResponseRedirect(f"{reverse('admin:chats_chat_changelist')}?{address.urlencode()}")
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Chat], search_term: str
+    ) -> tuple[QuerySet[Chat], bool]:
+        if not search_term.strip():
+            return queryset, False
+        # By the platforms, because the index on references begins with them.
+        platforms = list(Platform.objects.values_list("pk", flat=True))
+        found = Q(platform__in=platforms, reference=search_term.strip())
+        if chat_id := _read_uuid(search_term.strip()):
+            found |= Q(pk=chat_id)
+        return queryset.filter(found), False
+
+    def render_change_form(
+        self,
+        request: HttpRequest,
+        context: dict[str, Any],
+        *args: Any,
+        obj: Chat | None = None,
+        **kwargs: Any,
+    ) -> HttpResponse:
+        if obj:
+            context["transcript"] = read_transcript(chat=obj, limit=TRANSCRIPT_LIMIT)
+            if obj.status != Chat.Status.OPEN:
+                context["actions_detail"] = []
+        return super().render_change_form(request, context, *args, obj=obj, **kwargs)
+
+    @action(description="End chats", permissions=["end"])
+    def end_chats(self, request: HttpRequest, queryset: QuerySet[Chat]) -> HttpResponse | None:
+        chats = list(queryset[: END_AT_ONCE_LIMIT + 1])
+        if len(chats) > END_AT_ONCE_LIMIT:
+            messages.error(request, f"End at most {END_AT_ONCE_LIMIT} chats at once.")
+            return None
+        return self._end_or_confirm(request, chats, action="end_chats")
+
+    @action(
+        description="End chat",
+        permissions=["end"],
+        url_path="end",
+        icon="block",
+        variant=ActionVariant.DANGER,
+    )
+    def end_one_chat(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        chat = self.get_object(request, object_id)
+        if chat is None:
+            raise Http404("There is no such chat.")
+        return self._end_or_confirm(request, [chat]) or redirect("admin:chats_chat_change", chat.pk)
+
+    def _end_or_confirm(
+        self, request: HttpRequest, chats: Sequence[Chat], *, action: str = ""
+    ) -> HttpResponse | None:
+        """End `chats` when a reason was posted, else ask for it; None when they are ended."""
+        is_confirmed = request.method == "POST" and "confirmed" in request.POST
+        form = EndChatsForm(request.POST if is_confirmed else None)
+        if is_confirmed and form.is_valid():
+            self._end(request, chats, reason=form.cleaned_data["reason"])
+            return None
+        what = "this chat" if len(chats) == 1 else f"these {len(chats)} chats"
+        context = {
+            **self.admin_site.each_context(request),
+            "opts": self.opts,
+            "title": f"End {what}?",
+            "consequences": (
+                "The people below can no longer text each other. This cannot be undone.",
+                "Nobody is told now; whoever still texts is answered once that the chat has ended.",
+                "Texts that have reached us before are still passed on.",
+            ),
+            "rows": [{"title": _describe(chat), "lines": _describe_people(chat)} for chat in chats],
+            "form": form,
+            "selected": [chat.pk for chat in chats] if action else [],
+            "action": action,
+            "submit": f"End {what}",
+            "back": reverse("admin:chats_chat_changelist")
+            if action
+            else reverse("admin:chats_chat_change", args=[chats[0].pk]),
+        }
+        return TemplateResponse(request, "chats/confirm.html", context)
+
+    def _end(self, request: HttpRequest, chats: Sequence[Chat], *, reason: str) -> None:
+        open_chats = [chat for chat in chats if chat.status == Chat.Status.OPEN]
+        for chat in open_chats:
+            end_chat(chat_id=chat.pk, reason=reason, now=timezone.now())
+            self.log_change(request, chat, f"Ended the chat: {reason}")
+        if open_chats:
+            messages.success(request, f"Ended {_count(len(open_chats), 'chat')}.")
+        if over := len(chats) - len(open_chats):
+            messages.info(request, f"{_count(over, 'chat')} had ended before and stayed as they were.")
+
+    @display(description="Chat", header=True)
+    def chat_(self, chat: Chat) -> tuple[str, str]:
+        return _short_id(chat), self.reference_(chat)
+
+    @display(description="Reference")
+    def reference_(self, chat: Chat) -> str:
+        return hide_numbers(chat.reference or "", _numbers_of(chat))
+
+    @display(description="Status", label={Chat.Status.OPEN: "success", Chat.Status.ENDED: "default"})
+    def status_(self, chat: Chat) -> str:
+        return chat.status
+
+    @display(description="People")
+    def people(self, chat: Chat) -> SafeString:
+        return _lines(f"{name_of(one)} {mask(one.phone_number)}" for one in chat.participants.all())
+
+    @display(description="Virtual number")
+    def numbers(self, chat: Chat) -> SafeString:
+        return _lines(dict.fromkeys(one.virtual_number.number for one in chat.participants.all()))
+
+    @display(description="Last text")
+    def last_text_(self, chat: Chat) -> Any:
+        return chat.last_text_at  # type: ignore[attr-defined]
+
+    @display(description="Metadata")
+    def metadata_(self, chat: Chat) -> str:
+        text = json.dumps(chat.metadata, indent=2, ensure_ascii=False) if chat.metadata else ""
+        return format_html("<pre>{}</pre>", hide_numbers(text, _numbers_of(chat))) if text else ""
+
+
+class AddVirtualNumberForm(forms.ModelForm):
+    def _post_clean(self) -> None:
+        # The last check is the service's, and only trying tells: within the transaction of the request.
+        super()._post_clean()  # type: ignore[misc]
+        if not self.errors:
+            try:
+                self.instance = add_virtual_number(**self.cleaned_data)
+            except CannotAddVirtualNumber as error:
+                self.add_error(None, str(error))
+
+
+@admin.register(VirtualNumber)
+class VirtualNumberAdmin(ModelAdmin):
+    list_display = ("number", "country", "state_", "platform_", "messages_per_second", "can_sms", "can_mms",
+                    "open_chats")  # fmt: skip
+    list_filter = ("state", "country", ("platform", admin.RelatedOnlyFieldListFilter))
+    search_fields = ("number",)
+    show_full_result_count = False
+    show_facets = admin.ShowFacets.NEVER
+    empty_state = "No virtual numbers here. Chats need at least one."
+    add_fieldsets = ((None, {"fields": ("number", "country", "platform", "messages_per_second")}),)
+    fields = ("number", "state", "country", "platform", "messages_per_second", "can_sms", "can_mms",
+              "open_chats", "created_at")  # fmt: skip
+    readonly_fields = ("open_chats", "created_at")
+
+    def has_delete_permission(self, request: HttpRequest, obj: VirtualNumber | None = None) -> bool:
+        return False
+
+    def get_readonly_fields(self, request: HttpRequest, obj: VirtualNumber | None = None) -> Sequence[str]:
+        return (*self.readonly_fields, "number") if obj else ()
+
+    def get_form(
+        self, request: HttpRequest, obj: VirtualNumber | None = None, change: bool = False, **kwargs: Any
+    ) -> Any:
+        if not change:
+            kwargs["form"] = AddVirtualNumberForm
+        return super().get_form(request, obj, change, **kwargs)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[VirtualNumber]:
+        # By the index participant_open_by_number; a join would read the participants of ended chats too.
+        open_chats = (
+            Participant.objects.filter(virtual_number=OuterRef("pk"), ended_at=None)
+            .order_by()
+            .values("virtual_number")
+            .annotate(chats=Count("chat", distinct=True))
+        )
+        return (
+            super()
+            .get_queryset(request)
+            .select_related("platform")
+            .annotate(open_chats=Coalesce(Subquery(open_chats.values("chats")), 0))
+        )
+
+    def save_model(self, request: HttpRequest, obj: VirtualNumber, form: Any, change: bool) -> None:
+        # The form has added a new one. Of an old one only what changed is saved: the sender paces by the row.
+        if change and form.changed_data:
+            obj.save(update_fields=form.changed_data)
+
+    @display(
+        description="State",
+        ordering="state",
+        label={"active": "success", "reserved": "info", "draining": "warning", "retired": "default"},
+    )
+    def state_(self, number: VirtualNumber) -> str:
+        return number.state
+
+    @display(description="Platform")
+    def platform_(self, number: VirtualNumber) -> str:
+        return number.platform.name if number.platform else "shared"
+
+    @display(description="Open chats", ordering="open_chats")
+    def open_chats(self, number: VirtualNumber) -> int:
+        return number.open_chats  # type: ignore[attr-defined]
+
+
+def _read_number(text: str) -> str | None:
+    number = re.sub(r"[\s().\-]", "", text)
+    return number if re.fullmatch(r"\+[1-9][0-9]{6,14}", number) else None
+
+
+def _read_uuid(text: str) -> UUID | None:
+    try:
+        return UUID(text)
+    except ValueError:
+        return None
+
+
+def _short_id(chat: Chat) -> str:
+    """Return the end of its id, which is random; chats of the same minute begin alike."""
+    return f"…{str(chat.pk)[-8:]}"
+
+
+def _numbers_of(chat: Chat) -> list[str]:
+    return [participant.phone_number for participant in chat.participants.all()]
+
+
+def _describe(chat: Chat) -> str:
+    reference = hide_numbers(chat.reference or "", _numbers_of(chat))
+    ended = ", ended already" if chat.status != Chat.Status.OPEN else ""
+    return f"{_short_id(chat)}{f' ({reference})' if reference else ''}, {chat.platform}{ended}"
+
+
+def _describe_people(chat: Chat) -> list[str]:
+    return [
+        f"{name_of(one)}, {mask(one.phone_number)}, through {one.virtual_number.number}"
+        for one in chat.participants.all()
+    ]
+
+
+def _lines(lines: Iterable[str]) -> SafeString:
+    line = '<span class="block whitespace-nowrap">{}</span>'
+    return format_html_join("", line, ((text,) for text in lines))
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"

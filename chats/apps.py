@@ -1,0 +1,7 @@
+"""The chats app."""
+
+from django.apps import AppConfig
+
+
+class ChatsConfig(AppConfig):
+    name = "chats"

@@ -1,0 +1,175 @@
+"""Who may text whom: virtual numbers, chats and their participants."""
+
+from django.core.validators import MinValueValidator, RegexValidator
+from django.db import models
+from django.db.models import Q
+from django.db.models.functions import Now
+
+from platforms.models import Platform
+from proxy_project.encryption import EncryptedTextField
+from proxy_project.ids import make_id
+
+
+class VirtualNumber(models.Model):
+    """A number we rent; the only number people see."""
+
+    class State(models.TextChoices):
+        ACTIVE = "active", "active"
+        RESERVED = "reserved", "reserved: only given when asked for by name"
+        DRAINING = "draining", "draining: open chats go on, no new ones"
+        RETIRED = "retired", "retired"
+
+    id = models.UUIDField(primary_key=True, default=make_id, editable=False)
+    number = models.CharField(
+        max_length=16,
+        unique=True,
+        validators=[RegexValidator(r"^\+[1-9][0-9]{6,14}$", "Use the E.164 format, such as +14155550100.")],
+    )
+    country = models.CharField(max_length=2, blank=True, help_text="ISO 3166 code, such as US.")
+    state = models.CharField(max_length=10, choices=State, default=State.ACTIVE)
+    can_sms = models.BooleanField("SMS", default=True)
+    can_mms = models.BooleanField("MMS", default=False)
+    messages_per_second = models.FloatField(
+        default=10,
+        validators=[MinValueValidator(0.01)],
+        help_text="How many texts a second Vonage lets this number send.",
+    )
+    platform = models.ForeignKey(
+        Platform,
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="virtual_numbers",
+        help_text="Only this platform's chats use the number. Empty: shared by all.",
+    )
+    next_send_at = models.DateTimeField(
+        db_default=Now(),
+        editable=False,
+        help_text="Pacing: when the number may send again. Only the sender moves it.",
+    )
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ("number",)
+        constraints = (
+            # Everything on the wire is E.164; what is not would never be matched by a webhook.
+            models.CheckConstraint(
+                condition=Q(number__regex=r"^\+[1-9][0-9]{6,14}$"), name="virtual_number_is_e164"
+            ),
+            # The sender divides by it.
+            models.CheckConstraint(condition=Q(messages_per_second__gt=0), name="virtual_number_has_a_rate"),
+        )
+        # Opening a chat reads the active numbers of a platform, or the shared ones.
+        indexes = (
+            models.Index(
+                fields=["platform", "country"], condition=Q(state="active"), name="virtual_number_pool"
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"virtual number {self.pk}"
+
+
+class Chat(models.Model):
+    """Two people texting through virtual numbers, open until ended.
+
+    OPEN → ENDED. Moved only by `chats.services`, which moves the participants with it.
+    """
+
+    class Status(models.TextChoices):
+        OPEN = "open"
+        ENDED = "ended"
+
+    id = models.UUIDField(primary_key=True, default=make_id, editable=False)
+    platform = models.ForeignKey(Platform, on_delete=models.PROTECT, related_name="chats", db_index=False)
+    reference = models.CharField(max_length=100, null=True, blank=True)  # noqa: DJ001 - null: none, many may have none
+    status = models.CharField(max_length=10, choices=Status, default=Status.OPEN)
+    end_reason = models.CharField(max_length=100, blank=True)
+    metadata = models.JSONField(default=dict, blank=True)
+    expires_at = models.DateTimeField(null=True, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+    ended_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ("-created_at",)
+        constraints = (
+            # The same booking posted twice, at once or a day later, is one chat.
+            models.UniqueConstraint(
+                fields=["platform", "reference"],
+                condition=Q(reference__isnull=False),
+                name="chat_reference_is_unique",
+            ),
+            # An ended chat says when; an open one has not ended.
+            models.CheckConstraint(
+                condition=Q(status="open", ended_at__isnull=True) | Q(status="ended", ended_at__isnull=False),
+                name="chat_ended_at_follows_status",
+            ),
+        )
+        indexes = (
+            # GET /chats: a platform's chats, newest first, also by status.
+            models.Index(fields=["platform", "created_at"], name="chat_by_platform"),
+            # The admin's list, over all platforms.
+            models.Index(fields=["created_at"], name="chat_newest"),
+            # The worker that ends chats on time.
+            models.Index(
+                fields=["expires_at"],
+                condition=Q(status="open", expires_at__isnull=False),
+                name="chat_to_expire",
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"chat {self.pk}"
+
+
+class Participant(models.Model):
+    """One person in one chat. `ended_at` is empty while texts are passed on to and from them."""
+
+    id = models.UUIDField(primary_key=True, default=make_id, editable=False)
+    chat = models.ForeignKey(Chat, on_delete=models.CASCADE, related_name="participants")
+    position = models.PositiveSmallIntegerField(
+        help_text="1 or 2: the order in which the platform named them."
+    )
+    name = EncryptedTextField(blank=True, default="")
+    phone_number = EncryptedTextField()
+    phone_digest = models.BinaryField()
+    virtual_number = models.ForeignKey(
+        VirtualNumber, on_delete=models.PROTECT, related_name="participants", db_index=False
+    )
+    ended_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ("position",)
+        constraints = (
+            # The rule of masking: an inbound text carries nothing but the two numbers, and must name one open chat.
+            models.UniqueConstraint(
+                fields=["virtual_number", "phone_digest"],
+                condition=Q(ended_at__isnull=True),
+                name="open_chat_is_named_by_both_numbers",
+            ),
+            # Nobody texts themselves.
+            models.UniqueConstraint(fields=["chat", "phone_digest"], name="participants_differ"),
+            # A chat is two people.
+            models.UniqueConstraint(
+                fields=["chat", "position"], condition=Q(ended_at__isnull=True), name="chat_has_two_sides"
+            ),
+            models.CheckConstraint(condition=Q(position__in=(1, 2)), name="participant_is_first_or_second"),
+        )
+        indexes = (
+            # Opening a chat: the numbers a person holds or cools down from. A late text: their last chat on a number.
+            models.Index(fields=["phone_digest", "virtual_number", "ended_at"], name="participant_by_phone"),
+            # The admin's count of open chats for each number.
+            models.Index(
+                fields=["virtual_number"],
+                condition=Q(ended_at__isnull=True),
+                name="participant_open_by_number",
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"participant {self.pk}"
+
+
+def mask(phone_number: str) -> str:
+    """Return a number with only what tells its country and its last two digits: `+1•••••••••23`."""
+    return f"{phone_number[:2]}{'•' * (len(phone_number) - 4)}{phone_number[-2:]}"

@@ -1,0 +1,297 @@
+"""What the API takes and shows: chats, participants and messages as JSON."""
+
+import json
+import re
+import unicodedata
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from django.core.exceptions import ValidationError as DjangoValidationError
+from django.utils import timezone
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import extend_schema_field
+from rest_framework import serializers
+
+from chats.models import Chat, Participant, mask
+from chats.phone_numbers import InvalidPhoneNumber, PhoneNumber, parse_phone_number
+from chats.services import Person
+from messaging.models import Message
+from platforms.models import validate_no_phone_number
+
+METADATA_KEYS = 50
+METADATA_BYTES = 4096
+METADATA_DEPTH = 10
+
+_OUTBOUND_STATUSES = [status for status in Message.Status if status not in Message.INBOUND_STATUSES]
+# Control characters, lone surrogates, and the separators of lines and paragraphs.
+_NOT_ONE_LINE = frozenset({"Cc", "Cs", "Zl", "Zp"})
+# They would turn around the text that follows a name.
+_BIDI_CONTROLS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+
+
+class StrictSerializer(serializers.Serializer[Any]):
+    """Refuses a field it does not know: a typing error must not be lost silently."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        if isinstance(data, Mapping):
+            unknown = [key for key in data if key not in self.fields]
+            if unknown:
+                message = f"There is no such field; there are {', '.join(self.fields)}."
+                error = serializers.ErrorDetail(message, code="unknown_field")
+                # What cannot be shown as it came is the whole object's error.
+                raise serializers.ValidationError(
+                    {
+                        key if re.fullmatch(r"\w{1,40}", key, re.ASCII) else "non_field_errors": [error]
+                        for key in unknown
+                    }
+                )
+        return super().to_internal_value(data)
+
+
+class LineField(serializers.CharField):
+    """One line of text without control characters."""
+
+    default_error_messages = {"not_one_line": "Must be one line, without control characters."}
+
+    def to_internal_value(self, data: Any) -> str:
+        text: str = super().to_internal_value(data)
+        if any(unicodedata.category(character) in _NOT_ONE_LINE for character in text):
+            self.fail("not_one_line")
+        return text
+
+
+class NameField(LineField):
+    """A name that can be texted to somebody else."""
+
+    def to_internal_value(self, data: Any) -> str:
+        name = super().to_internal_value(data)
+        if not _BIDI_CONTROLS.isdisjoint(name):
+            self.fail("not_one_line")
+        try:
+            validate_no_phone_number(name)
+        except DjangoValidationError as error:
+            raise serializers.ValidationError(error.messages, code="phone_number") from None
+        return name
+
+
+@extend_schema_field(OpenApiTypes.STR)
+class PhoneNumberField(serializers.Field[PhoneNumber, Any, str, Any]):
+    """A phone number as text; it is never shown in full."""
+
+    default_error_messages = {"invalid": "Must be a string."}
+
+    def to_internal_value(self, data: Any) -> PhoneNumber:
+        if not isinstance(data, str):
+            self.fail("invalid")
+        try:
+            return parse_phone_number(data)
+        except InvalidPhoneNumber as error:
+            raise serializers.ValidationError(str(error), code=error.code) from None
+
+    def to_representation(self, value: PhoneNumber) -> str:
+        return mask(value.e164)
+
+
+class ZonedDateTimeField(serializers.DateTimeField):
+    """An ISO 8601 time that says its zone."""
+
+    default_error_messages = {"no_zone": "Must end in Z or an offset, such as 2030-01-31T18:00:00Z."}
+
+    def enforce_timezone(self, value: datetime) -> datetime:
+        if timezone.is_naive(value):
+            self.fail("no_zone")
+        return super().enforce_timezone(value)
+
+
+@extend_schema_field({"type": "object", "additionalProperties": True, "maxProperties": METADATA_KEYS})
+class MetadataField(serializers.Field[dict[str, Any], Any, Any, Any]):
+    """A small JSON object that PostgreSQL can keep and we can always give back."""
+
+    default_error_messages = {
+        "not_an_object": "Must be an object.",
+        "too_many_keys": f"Must have at most {METADATA_KEYS} keys.",
+        "too_large": f"Must be at most {METADATA_BYTES} bytes of JSON.",
+        "too_deep": f"Must not be nested more than {METADATA_DEPTH} levels deep.",
+        "not_text": "Must not contain the character U+0000 or half of a surrogate pair.",
+        "not_a_number": "Must not contain a number that is out of range.",
+    }
+
+    def to_internal_value(self, data: Any) -> dict[str, Any]:
+        if not isinstance(data, dict):
+            self.fail("not_an_object")
+        if len(data) > METADATA_KEYS:
+            self.fail("too_many_keys")
+        for item, level in _walk(data):
+            if level > METADATA_DEPTH:
+                self.fail("too_deep")
+            if isinstance(item, str) and "\0" in item:
+                self.fail("not_text")
+        try:
+            size = len(json.dumps(data, ensure_ascii=False, allow_nan=False).encode("utf-8"))
+        except UnicodeEncodeError:
+            self.fail("not_text")
+        except ValueError:
+            self.fail("not_a_number")
+        if size > METADATA_BYTES:
+            self.fail("too_large")
+        return data
+
+    def to_representation(self, value: Any) -> Any:
+        return value
+
+
+class PersonSerializer(StrictSerializer):
+    """Somebody who is to take part in a chat."""
+
+    phone_number = PhoneNumberField(
+        help_text="International, with `+`; spaces, dashes, dots and parentheses may be there."
+    )
+    name = NameField(
+        required=False,
+        allow_blank=True,
+        allow_null=True,
+        max_length=40,
+        help_text="What the other person is told, in the introduction. Must not contain a phone number.",
+    )
+
+
+class StartChatSerializer(StrictSerializer):
+    """A chat that is to be started."""
+
+    participants = PersonSerializer(
+        many=True,
+        min_length=2,
+        max_length=2,
+        help_text="Exactly two people.",  # type: ignore[call-arg]
+    )
+    reference = LineField(
+        required=False,
+        allow_null=True,
+        max_length=100,
+        help_text="Your own id of the chat. The same reference again returns the same chat.",
+    )
+    expires_at = ZonedDateTimeField(required=False, allow_null=True, help_text="When the chat ends by itself.")
+    metadata = MetadataField(
+        required=False,
+        allow_null=True,
+        help_text=f"Anything of yours: an object of at most {METADATA_KEYS} keys and {METADATA_BYTES} bytes.",
+    )
+
+    def validate_participants(self, value: list[dict[str, Any]]) -> list[Person]:
+        return [Person(phone_number=person["phone_number"], name=person.get("name") or "") for person in value]
+
+
+class EndChatSerializer(StrictSerializer):
+    """A chat that is to be ended."""
+
+    reason = LineField(required=False, allow_null=True, max_length=100, help_text="Kept as the chat's `end_reason`.")
+
+
+class MessageErrorSerializer(serializers.Serializer[Any]):
+    """Why a text could not be delivered."""
+
+    code = serializers.CharField()
+    detail = serializers.CharField()
+
+
+class IntroductionSerializer(serializers.Serializer[Message]):
+    """What became of a person's introduction."""
+
+    message_id = serializers.UUIDField(source="id")
+    status = serializers.ChoiceField(choices=_OUTBOUND_STATUSES)
+    error = serializers.SerializerMethodField()
+
+    @extend_schema_field(MessageErrorSerializer(allow_null=True))
+    def get_error(self, message: Message) -> dict[str, str] | None:
+        return _describe_error(message)
+
+
+class ParticipantSerializer(serializers.Serializer[Participant]):
+    """One person in a chat."""
+
+    id = serializers.UUIDField()
+    name = serializers.CharField()
+    phone_number = serializers.SerializerMethodField(help_text="Hidden but for its ends.")
+    virtual_number = serializers.CharField(source="virtual_number.number")
+    introduction = serializers.SerializerMethodField()
+
+    def get_phone_number(self, participant: Participant) -> str:
+        return mask(participant.phone_number)
+
+    @extend_schema_field(IntroductionSerializer(allow_null=True))
+    def get_introduction(self, participant: Participant) -> dict[str, Any] | None:
+        introductions: Mapping[UUID, Message] = self.context["introductions"]
+        message = introductions.get(participant.pk)
+        return None if message is None else dict(IntroductionSerializer(message).data)
+
+
+class ChatSerializer(serializers.Serializer[Chat]):
+    """Two people texting through virtual numbers."""
+
+    # Its context must hold `introductions`: the message of each participant, by the participant's id.
+    id = serializers.UUIDField()
+    status = serializers.ChoiceField(choices=Chat.Status.choices)
+    reference = serializers.CharField(allow_null=True)
+    end_reason = serializers.SerializerMethodField()
+    virtual_numbers = serializers.SerializerMethodField(help_text="One, or two when each person has their own.")
+    participants = ParticipantSerializer(many=True)
+    metadata = MetadataField()
+    expires_at = serializers.DateTimeField(allow_null=True)
+    created_at = serializers.DateTimeField()
+    ended_at = serializers.DateTimeField(allow_null=True)
+
+    def get_end_reason(self, chat: Chat) -> str | None:
+        return chat.end_reason or None
+
+    def get_virtual_numbers(self, chat: Chat) -> list[str]:
+        return list(dict.fromkeys(person.virtual_number.number for person in chat.participants.all()))
+
+
+class MessageSerializer(serializers.Serializer[Message]):
+    """One text, in or out."""
+
+    id = serializers.UUIDField()
+    direction = serializers.ChoiceField(choices=Message.Direction.choices)
+    kind = serializers.ChoiceField(choices=Message.Kind.choices)
+    participant = serializers.UUIDField(
+        source="participant_id",
+        allow_null=True,
+        help_text="Who sent it when it came in, who gets it when it goes out.",
+    )
+    status = serializers.ChoiceField(choices=[status.value for status in Message.Status])
+    text = serializers.CharField(source="body")
+    error = serializers.SerializerMethodField()
+    segments = serializers.IntegerField(allow_null=True)
+    price = serializers.DecimalField(max_digits=12, decimal_places=6, allow_null=True)
+    currency = serializers.SerializerMethodField()
+    created_at = serializers.DateTimeField()
+    sent_at = serializers.DateTimeField(allow_null=True)
+    delivered_at = serializers.DateTimeField(allow_null=True)
+    failed_at = serializers.DateTimeField(allow_null=True)
+
+    @extend_schema_field(MessageErrorSerializer(allow_null=True))
+    def get_error(self, message: Message) -> dict[str, str] | None:
+        return _describe_error(message)
+
+    def get_currency(self, message: Message) -> str | None:
+        return message.currency or None
+
+
+def _describe_error(message: Message) -> dict[str, str] | None:
+    if not message.error_code:
+        return None
+    return {"code": message.error_code, "detail": message.error_detail}
+
+
+def _walk(value: Any) -> Iterator[tuple[Any, int]]:
+    """Yield every value and key within a JSON value, with the level it is on, however deep that is."""
+    ahead = [(value, 1)]
+    while ahead:
+        item, level = ahead.pop()
+        yield item, level
+        if isinstance(item, dict):
+            ahead.extend((part, level + 1) for pair in item.items() for part in pair)
+        elif isinstance(item, list):
+            ahead.extend((part, level + 1) for part in item)

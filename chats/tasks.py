@@ -1,0 +1,21 @@
+"""What the worker does about chats."""
+
+from django.utils import timezone
+from procrastinate.contrib.django import app
+
+from chats.services import end_expired_chats
+
+
+@app.periodic(cron="* * * * * */10")
+@app.task(queueing_lock="close_expired_chats", pass_context=False)
+def close_expired_chats(timestamp: int) -> None:
+    """End, every ten seconds, the chats whose time has come; their virtual numbers cool down from then on."""
+    while end_expired_chats(now=timezone.now(), limit=500):
+        pass
+
+
+@app.periodic(cron="17 3 * * *")
+@app.task(queueing_lock="remove_old_jobs", pass_context=True)
+async def remove_old_jobs(context: object, timestamp: int) -> None:
+    """Forget, every night, the jobs that went well more than three days ago."""
+    await app.job_manager.delete_old_jobs(nb_hours=72)

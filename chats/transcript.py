@@ -1,0 +1,136 @@
+"""A chat as a person reads it: who wrote what, when, and what became of it; phone numbers stay masked."""
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Literal
+
+import phonenumbers
+
+from chats.models import Chat, Participant, mask
+from messaging.models import Message
+
+Level = Literal["done", "waiting", "failed"]
+
+# What became of an outbound text, to be read before the name of its recipient.
+_DELIVERY: dict[str, tuple[str, Level]] = {
+    Message.Status.QUEUED: ("waiting to be sent to", "waiting"),
+    Message.Status.SENDING: ("being sent to", "waiting"),
+    Message.Status.UNCONFIRMED: ("perhaps sent, the carrier's answer was lost, to", "waiting"),
+    Message.Status.SENT: ("sent to", "waiting"),
+    Message.Status.DELIVERED: ("delivered to", "done"),
+    Message.Status.FAILED: ("could not be delivered to", "failed"),
+}
+# What became of an inbound text that was not passed on.
+_NOT_PASSED_ON = {
+    Message.Status.LATE: "not passed on: the chat had ended",
+    Message.Status.UNMATCHED: "not passed on: no chat goes with it",
+    Message.Status.BLOCKED: "not passed on",
+}
+_BLOCKED = {
+    "media": "a picture or a file",
+    "empty": "an empty text",
+    "too_long": "too long",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bubble:
+    """One text of a transcript; `outcome` says in words what became of it, `error` why it failed."""
+
+    message: Message
+    side: Literal["left", "right"]
+    is_service: bool
+    who: str
+    body: str
+    outcome: str
+    level: Level
+    error: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Transcript:
+    """The latest texts of a chat, oldest first; `limit` is how many at most, when there are more."""
+
+    bubbles: Sequence[Bubble]
+    limit: int | None
+
+
+def read_transcript(*, chat: Chat, limit: int) -> Transcript:
+    """Return the latest `limit` texts of `chat`, in two queries; an inbound text and its relay are one."""
+    people = {participant.pk: participant for participant in chat.participants.all()}
+    numbers = [participant.phone_number for participant in people.values()]
+    latest = list(Message.objects.filter(chat=chat, relays__isnull=True).order_by("-position")[: limit + 1])
+    relays = {
+        relay.relays_id: relay
+        for relay in Message.objects.filter(relays__in=[message.pk for message in latest]).defer("body")
+    }
+
+    def show(message: Message) -> Bubble:
+        person = people.get(message.participant_id) if message.participant_id else None
+        is_service = message.direction == Message.Direction.OUTBOUND
+        sent = message if is_service else relays.get(message.pk)
+        to = people.get(sent.participant_id) if sent and sent.participant_id else None
+        outcome, level = describe_outcome(sent or message, to=name_of(to))
+        return Bubble(
+            message=message,
+            side="right" if person and person.position == 2 else "left",
+            is_service=is_service,
+            who="Service" if is_service else name_of(person),
+            body=hide_numbers(message.body, numbers),
+            outcome=outcome,
+            level=level,
+            error=hide_numbers(describe_error(sent), numbers) if sent and level != "done" else "",
+        )
+
+    return Transcript(
+        bubbles=[show(message) for message in reversed(latest[:limit])],
+        limit=limit if len(latest) > limit else None,
+    )
+
+
+def describe_outcome(message: Message, *, to: str) -> tuple[str, Level]:
+    """Return in words what became of a message, and how good that is; `to` is whom an outbound one is for."""
+    if message.status in _DELIVERY:
+        words, level = _DELIVERY[message.status]
+        return f"{words} {to}", level
+    if message.status == Message.Status.RELAYED:
+        return "passed on", "done"
+    words = _NOT_PASSED_ON.get(Message.Status(message.status), message.get_status_display())
+    why = _BLOCKED.get(message.error_code, "")
+    return f"{words}: {why}" if why else words, "failed"
+
+
+def describe_error(message: Message) -> str:
+    """Return why a text failed or is late, with the carrier's code; empty when there is nothing to say."""
+    code = f"({message.error_code})" if message.error_code else ""
+    return " ".join(part for part in (message.error_detail, code) if part)
+
+
+def name_of(participant: Participant | None) -> str:
+    """Return what to call a participant: the name, else which of the two it is."""
+    if participant is None:
+        return "somebody"
+    return hide_numbers(participant.name, [participant.phone_number]) or f"participant {participant.position}"
+
+
+def hide_numbers(text: str, phone_numbers: Iterable[str]) -> str:
+    """Return `text` with each of `phone_numbers` (E.164) masked, however it is written there."""
+    if not any(character.isdigit() for character in text):
+        return text
+    for number in phone_numbers:
+        text = _writings(number).sub(mask(number), text)
+    return text
+
+
+@lru_cache(maxsize=256)
+def _writings(number: str) -> re.Pattern[str]:
+    """Match a number with or without its country code, separators and trunk zero."""
+    separator = r"[\s().\-/‐-―]*"
+    try:
+        code = str(phonenumbers.parse(number).country_code)
+    except phonenumbers.NumberParseException:
+        return re.compile(re.escape(number))
+    national = separator.join(number[1 + len(code) :])
+    return re.compile(rf"(?:(?:\+|00)?{separator.join(code)}{separator}(?:0{separator})?)?{national}")

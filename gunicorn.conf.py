@@ -1,0 +1,29 @@
+"""How gunicorn serves the service; read by a plain `gunicorn proxy_project.wsgi` in this directory."""
+
+import os
+from pathlib import Path
+
+from environ import Env
+
+# What settings read for the service, this has to read for itself; the environment wins over the file.
+env_file = Path(os.environ.get("ENV_FILE") or Path(__file__).parent / ".env")
+if env_file.is_file():
+    Env.read_env(env_file)
+
+bind = f"{os.environ.get('BIND', '127.0.0.1')}:{os.environ.get('PORT', '8000')}"
+workers = int(os.environ.get("WEB_CONCURRENCY", "2"))
+worker_class = "gthread"
+threads = int(os.environ.get("WEB_THREADS", "4"))
+# Longer than the 60 seconds for which reverse proxies keep an idle connection: who is about to use it should
+# be the one to close it.
+keepalive = 75
+# With one shared socket, kept-alive connections gather in one worker and leave the others idle.
+reuse_port = True
+# Room for a transaction under way to end before a stop; a webhook takes milliseconds.
+graceful_timeout = 30
+# The heartbeat file on a disk can block a worker for as long as the disk does.
+worker_tmp_dir = "/dev/shm" if Path("/dev/shm").is_dir() else None
+# What is worth knowing the service logs itself; a line per request costs more than some of the requests.
+accesslog = None
+# A socket in the home directory that nothing here uses, and that a second service on the machine would share.
+control_socket_disable = True

@@ -1,0 +1,126 @@
+"""The message log as the operator sees it: to be read, and nothing else."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.html import format_html
+from procrastinate.contrib.django.models import ProcrastinateJob
+from unfold.admin import ModelAdmin
+from unfold.decorators import display
+from unfold.paginator import InfinitePaginator
+
+from chats.models import mask
+from chats.transcript import describe_error, hide_numbers, name_of
+from messaging.models import Message
+
+# Its page counts every job there ever was, and can run a job again that the service has settled.
+admin.site.unregister(ProcrastinateJob)
+
+
+@admin.register(Message)
+class MessageAdmin(ModelAdmin):
+    list_display = ("created_at", "direction_", "person", "kind", "status_", "error_code", "number", "chat_")
+    list_display_links = ("created_at",)
+    list_filter = ("status", "direction", "kind")
+    list_per_page = 50
+    ordering = ("-position",)
+    sortable_by = ()
+    # Nothing here counts what may be millions of rows.
+    paginator = InfinitePaginator
+    show_full_result_count = False
+    show_facets = admin.ShowFacets.NEVER
+    empty_state = "No texts here. The log fills as people text."
+    actions = None
+    fields = ("id", "direction_", "kind", "status_", "person", "number", "chat_", "body_", "relays_",
+              "relayed_as_", "error", "attempts", "due_at", "gateway_id", "segments", "price_", "created_at",
+              "sent_at", "delivered_at", "failed_at")  # fmt: skip
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Message | None = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Message | None = None) -> bool:
+        return False
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Message]:
+        # The list shows no body, so none is read and decrypted for it.
+        return super().get_queryset(request).select_related("virtual_number", "participant").defer("body")
+
+    @display(
+        description="Status",
+        label={
+            Message.Status.RELAYED: "success",
+            Message.Status.DELIVERED: "success",
+            Message.Status.QUEUED: "info",
+            Message.Status.SENDING: "info",
+            Message.Status.SENT: "info",
+            Message.Status.UNCONFIRMED: "warning",
+            Message.Status.LATE: "warning",
+            Message.Status.UNMATCHED: "warning",
+            Message.Status.BLOCKED: "danger",
+            Message.Status.FAILED: "danger",
+        },
+    )
+    def status_(self, message: Message) -> str:
+        return message.status
+
+    @display(description="Direction")
+    def direction_(self, message: Message) -> str:
+        return message.get_direction_display()
+
+    @display(description="Person")
+    def person(self, message: Message) -> str:
+        if message.participant:
+            return f"{name_of(message.participant)} {mask(message.participant.phone_number)}"
+        return f"stranger {mask(message.stranger_number)}" if message.stranger_number else "-"
+
+    @display(description="Virtual number")
+    def number(self, message: Message) -> str:
+        return message.virtual_number.number if message.virtual_number else "not ours"
+
+    @display(description="Chat")
+    def chat_(self, message: Message) -> str:
+        if message.chat_id is None:
+            return "-"
+        return _link("admin:chats_chat_change", message.chat_id, f"…{str(message.chat_id)[-8:]}")
+
+    @display(description="Error")
+    def error(self, message: Message) -> str:
+        return hide_numbers(describe_error(message), _numbers_of(message))
+
+    @display(description="Body")
+    def body_(self, message: Message) -> str:
+        return hide_numbers(message.body, _numbers_of(message))
+
+    @display(description="Passes on")
+    def relays_(self, message: Message) -> str:
+        return _link_to(message.relays_id)
+
+    @display(description="Passed on as")
+    def relayed_as_(self, message: Message) -> str:
+        return _link_to(Message.objects.filter(relays=message.pk).values_list("pk", flat=True).first())
+
+    @display(description="Price")
+    def price_(self, message: Message) -> str:
+        return "-" if message.price is None else f"{message.price.normalize():f} {message.currency}".strip()
+
+
+def _numbers_of(message: Message) -> list[str]:
+    """Return whose number may stand in a text: a relay quotes the person who wrote it."""
+    if message.chat_id is None:
+        return [message.stranger_number]
+    assert message.chat  # chat_id
+    return [participant.phone_number for participant in message.chat.participants.all()]
+
+
+def _link_to(message_id: Any) -> str:
+    return _link("admin:messaging_message_change", message_id, "that message") if message_id else "-"
+
+
+def _link(page: str, key: Any, text: str) -> str:
+    return format_html('<a class="text-link" href="{}">{}</a>', reverse(page, args=[key]), text)

@@ -1,0 +1,311 @@
+"""Claim due texts for one sender, and record what became of each: the conditional updates behind the sender.
+
+Any number of senders do this at once. All times are the database's, so that their clocks need not agree.
+"""
+
+import random
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from cryptography.fernet import InvalidToken
+from django.conf import settings
+from django.db import transaction
+
+from messaging.failures import tell_sender
+from messaging.gateways import OutboundText, Outcome, SendError
+from proxy_project.encryption import decrypt
+from proxy_project.sql import execute_prepared
+
+# A number that was idle may catch up on this much of its rate at once; the rate is taken a little lower in
+# return, so that no second ever holds more texts than it allows.
+_CATCH_UP_SECONDS = 0.05
+_RATE_MARGIN = 1 - _CATCH_UP_SECONDS
+
+_PENDING = "('queued', 'sending', 'unconfirmed')"
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A text that is ours to send: nobody else sends it before the lease has ended."""
+
+    id: UUID
+    attempt: int
+    virtual_number_id: UUID
+    from_number: str
+    encrypted_to_number: str
+    encrypted_body: str
+
+    def decrypt_text(self) -> OutboundText:
+        """Return the text to hand over; raises SendError when the key it was encrypted with is missing."""
+        try:
+            return OutboundText(
+                self.id, self.from_number, decrypt(self.encrypted_to_number), decrypt(self.encrypted_body)
+            )
+        except InvalidToken:
+            detail = "The key that encrypted it is not among ENCRYPTION_KEYS."
+            raise SendError(Outcome.AGAIN, "key_missing", detail) from None
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What became of a claim: the gateway's id of it, or why there is none."""
+
+    claim: Claim
+    gateway_id: str | None = None
+    error: SendError | None = None
+
+
+# The numbers that have queued texts: one probe of the index `message_queued` each, however long their queues.
+_BUSY = """
+    WITH RECURSIVE busy (id) AS (
+        (SELECT virtual_number_id FROM messaging_message WHERE status = 'queued' ORDER BY virtual_number_id LIMIT 1)
+        UNION ALL
+        SELECT (SELECT virtual_number_id FROM messaging_message
+                 WHERE status = 'queued' AND virtual_number_id > busy.id ORDER BY virtual_number_id LIMIT 1)
+          FROM busy WHERE busy.id IS NOT NULL
+    )
+"""
+# `number` locks the numbers it serves, so that two senders share the work and not its pace; `due` holds for each
+# number what its rate allows, in order, and of each person's texts only the first that still waits; `picked`
+# takes from each number in turn. NO KEY: rows that refer to a number may be written meanwhile.
+_CLAIM = f"""
+    {_BUSY},
+    number AS (
+        SELECT id, number, messages_per_second * {_RATE_MARGIN} AS rate,
+               GREATEST(next_send_at, now() - interval '{_CATCH_UP_SECONDS} seconds') AS since
+          FROM chats_virtualnumber
+         WHERE id IN (SELECT id FROM busy WHERE id IS NOT NULL) AND next_send_at <= now()
+         ORDER BY next_send_at
+         LIMIT %(limit)s
+           FOR NO KEY UPDATE SKIP LOCKED
+    ),
+    due AS (
+        SELECT message.id, number.id AS number_id,
+               row_number() OVER (PARTITION BY number.id ORDER BY message.due_at, message.position) AS turn
+          FROM number CROSS JOIN LATERAL (
+               SELECT id, due_at, position
+                 FROM messaging_message AS waiting
+                WHERE status = 'queued' AND virtual_number_id = number.id AND due_at <= now()
+                  AND NOT EXISTS (
+                          SELECT FROM messaging_message AS earlier
+                           WHERE earlier.participant_id = waiting.participant_id
+                             AND earlier.position < waiting.position AND earlier.status IN {_PENDING}
+                      )
+                ORDER BY due_at, position
+                LIMIT LEAST(%(limit)s, 1 + floor(extract(epoch FROM now() - number.since) * number.rate)::int)
+               ) AS message
+    ),
+    picked AS (SELECT id, number_id FROM due ORDER BY turn LIMIT %(limit)s),
+    paced AS (
+        UPDATE chats_virtualnumber
+           SET next_send_at = number.since + taken.texts / number.rate * interval '1 second'
+          FROM number JOIN (SELECT number_id, count(*) AS texts FROM picked GROUP BY 1) AS taken
+            ON taken.number_id = number.id
+         WHERE chats_virtualnumber.id = number.id
+    ),
+    claimed AS (
+        UPDATE messaging_message AS message
+           SET status = 'sending', attempts = attempts + 1, due_at = now() + %(lease)s * interval '1 second'
+          FROM picked
+         WHERE message.id = picked.id AND message.status = 'queued'
+        RETURNING message.id, attempts, virtual_number_id, participant_id, stranger_number, body
+    )
+    SELECT claimed.id, attempts, number.id, number.number,
+           COALESCE(participant.phone_number, claimed.stranger_number), body
+      FROM claimed
+      JOIN number ON number.id = claimed.virtual_number_id
+      LEFT JOIN chats_participant AS participant ON participant.id = claimed.participant_id
+"""
+
+
+# Locks the account's row, so that senders take their shares one after the other.
+_ACCOUNT_SLOTS = f"""
+    INSERT INTO messaging_gatewayaccount AS account (name) VALUES (%(account)s)
+    ON CONFLICT (name) DO UPDATE SET name = excluded.name
+    RETURNING GREATEST(0, 1 + floor(%(rate)s * extract(epoch FROM now() - GREATEST(
+                  account.next_send_at, now() - interval '{_CATCH_UP_SECONDS} seconds'))))::int
+"""
+_PACE_ACCOUNT = f"""
+    UPDATE messaging_gatewayaccount
+       SET next_send_at = GREATEST(next_send_at, now() - interval '{_CATCH_UP_SECONDS} seconds')
+                          + %(texts)s / %(rate)s::float * interval '1 second'
+     WHERE name = %(account)s
+"""
+
+
+def claim_texts(*, limit: int) -> list[Claim]:
+    """Claim up to `limit` texts that may be sent now, within the rates of their numbers and of the account."""
+    rate = settings.VONAGE_MESSAGES_PER_SECOND * _RATE_MARGIN
+    if not rate:
+        return _claim(limit)
+    with transaction.atomic():
+        account = {"account": "vonage", "rate": rate}
+        slots: int = execute_prepared(_ACCOUNT_SLOTS, account)[0][0]
+        claims = _claim(min(limit, slots)) if slots else []
+        if claims:
+            execute_prepared(_PACE_ACCOUNT, {**account, "texts": len(claims)})
+    return claims
+
+
+def _claim(limit: int) -> list[Claim]:
+    rows = execute_prepared(_CLAIM, {"limit": limit, "lease": settings.SEND_LEASE_SECONDS})
+    return [Claim(*row) for row in rows]
+
+
+_NEXT_DUE = f"""
+    {_BUSY}
+    SELECT extract(epoch FROM min(GREATEST(first.due_at, number.next_send_at)) - now())::float
+      FROM busy
+      JOIN chats_virtualnumber AS number ON number.id = busy.id
+     CROSS JOIN LATERAL (
+               SELECT due_at FROM messaging_message
+                WHERE status = 'queued' AND virtual_number_id = busy.id ORDER BY due_at LIMIT 1
+           ) AS first
+"""
+
+
+def seconds_until_due() -> float | None:
+    """Return in how many seconds the next queued text may be sent, at the earliest; None when none is queued."""
+    seconds: float | None = execute_prepared(_NEXT_DUE, {})[0][0]
+    return seconds
+
+
+# A receipt may have come before the answer was written down: what it said stays.
+_ACCEPTED = f"""
+    UPDATE messaging_message AS message
+       SET status = CASE WHEN status IN {_PENDING} THEN 'sent' ELSE status END,
+           due_at = NULL, gateway_id = result.gateway_id, sent_at = COALESCE(sent_at, now()),
+           error_code = CASE WHEN status IN {_PENDING} THEN '' ELSE error_code END,
+           error_detail = CASE WHEN status IN {_PENDING} THEN '' ELSE error_detail END
+      FROM unnest(%(ids)s::uuid[], %(gateway_ids)s::text[]) AS result (id, gateway_id)
+     WHERE message.id = result.id
+"""
+# Only of the attempt that this result is of: the row may have moved on since.
+_NOT_ACCEPTED = """
+    UPDATE messaging_message AS message
+       SET status = result.status, attempts = attempts - result.unused,
+           due_at = CASE WHEN result.status <> 'failed' THEN now() + result.wait * interval '1 second' END,
+           failed_at = CASE WHEN result.status = 'failed' THEN now() END,
+           error_code = result.error_code, error_detail = result.error_detail
+      FROM unnest(%(ids)s::uuid[], %(attempts)s::int[], %(statuses)s::text[], %(waits)s::float[],
+                  %(codes)s::text[], %(details)s::text[], %(unused)s::int[])
+           AS result (id, attempt, status, wait, error_code, error_detail, unused)
+     WHERE message.id = result.id AND message.status = 'sending' AND message.attempts = result.attempt
+    RETURNING message.id, message.status
+"""
+_COOL_DOWN = """
+    UPDATE chats_virtualnumber AS number
+       SET next_send_at = GREATEST(next_send_at, now() + throttled.wait * interval '1 second')
+      FROM (SELECT id, max(wait) AS wait FROM unnest(%(ids)s::uuid[], %(waits)s::float[]) AS t (id, wait) GROUP BY id)
+           AS throttled
+     WHERE number.id = throttled.id
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class _NotAccepted:
+    claim: Claim
+    status: str
+    wait: float = 0.0
+    code: str = ""
+    detail: str = ""
+    throttled: bool = False
+    unused: int = 0
+
+
+def record_results(results: Sequence[Result]) -> None:
+    """Write down what became of claims: sent, queued again with a backoff, failed, or unconfirmed.
+
+    A number that was throttled waits as a whole. Of a text that failed for good, its writer is told.
+    """
+    accepted = [result for result in results if result.gateway_id is not None]
+    refused = [_judge(result.claim, result.error) for result in results if result.error is not None]
+    if throttled := [r for r in refused if r.throttled]:
+        execute_prepared(
+            _COOL_DOWN,
+            {"ids": [r.claim.virtual_number_id for r in throttled], "waits": [r.wait for r in throttled]},
+        )
+    if accepted:
+        execute_prepared(
+            _ACCEPTED,
+            {
+                "ids": [r.claim.id for r in accepted],
+                "gateway_ids": [str(r.gateway_id)[:64] for r in accepted],
+            },
+        )
+    if refused:
+        _record_not_accepted(refused)
+
+
+def give_back(claims: Iterable[Claim]) -> None:
+    """Queue claims again that were never on the wire, as if they had not been claimed."""
+    returned = [_NotAccepted(claim, "queued", unused=1) for claim in claims]
+    if returned:
+        _record_not_accepted(returned)
+
+
+def _record_not_accepted(refused: Sequence[_NotAccepted]) -> None:
+    with transaction.atomic():
+        rows = execute_prepared(
+            _NOT_ACCEPTED,
+            {
+                "ids": [r.claim.id for r in refused],
+                "attempts": [r.claim.attempt for r in refused],
+                "statuses": [r.status for r in refused],
+                "waits": [r.wait for r in refused],
+                "codes": [r.code[:40] for r in refused],
+                "details": [r.detail[:200] for r in refused],
+                "unused": [r.unused for r in refused],
+            },
+        )
+        for message_id, status in rows:
+            if status == "failed":
+                tell_sender(message_id)
+
+
+def _judge(claim: Claim, error: SendError) -> _NotAccepted:
+    match error.outcome:
+        case Outcome.AGAIN:
+            wait = max(backoff_seconds(claim.attempt), error.retry_after or 0)
+            return _NotAccepted(claim, "queued", wait, error.code, error.detail, error.throttled)
+        case Outcome.NEVER:
+            return _NotAccepted(claim, "failed", 0, error.code, error.detail)
+        case Outcome.UNKNOWN:
+            return _NotAccepted(
+                claim, "unconfirmed", settings.UNCONFIRMED_WAIT_SECONDS, error.code, error.detail
+            )
+
+
+def backoff_seconds(attempt: int) -> float:
+    """Return how long a text waits after its nth refusal: about 1, 2, 4 … 60 seconds, spread by up to a half."""
+    return min(60.0, 2.0 ** min(attempt - 1, 6)) * random.uniform(0.5, 1.0)
+
+
+_LEASES_ENDED = """
+    UPDATE messaging_message SET status = 'unconfirmed', due_at = now() + %(wait)s * interval '1 second',
+           error_code = 'answer_lost', error_detail = 'The sender stopped before it had an answer.'
+     WHERE status = 'sending' AND due_at <= now()
+"""
+_SEND_AGAIN = (
+    "UPDATE messaging_message SET status = 'queued' WHERE status = 'unconfirmed' AND due_at <= now()"
+)
+_EXPIRE = """
+    UPDATE messaging_message
+       SET status = 'failed', due_at = NULL, failed_at = now(), error_code = 'expired',
+           error_detail = 'It could not be handed over for too long; the last reason: ' || COALESCE(
+               NULLIF(error_detail, ''), 'it waited for its turn.')
+     WHERE id IN (SELECT id FROM messaging_message
+                   WHERE status = 'queued' AND created_at < now() - %(hours)s * interval '1 hour'
+                   LIMIT 1000 FOR NO KEY UPDATE SKIP LOCKED)
+    RETURNING id
+"""
+
+
+def settle_overdue() -> None:
+    """Move what nobody else will: ended leases, texts without a receipt for too long, texts queued for too long."""
+    execute_prepared(_LEASES_ENDED, {"wait": settings.UNCONFIRMED_WAIT_SECONDS})
+    execute_prepared(_SEND_AGAIN, {})
+    with transaction.atomic():
+        for (message_id,) in execute_prepared(_EXPIRE, {"hours": settings.SEND_FOR_HOURS}):
+            tell_sender(message_id)

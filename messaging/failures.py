@@ -1,0 +1,26 @@
+"""Tell people of texts that will not arrive."""
+
+from uuid import UUID
+
+from messaging import wording
+from messaging.models import Message
+from messaging.outbox import queue_text
+
+
+def tell_sender(message_id: UUID) -> None:
+    """Tell the writer of a relayed text that it was not delivered, at most once an hour; of other texts, nobody."""
+    message = (
+        Message.objects.filter(pk=message_id, kind=Message.Kind.RELAY)
+        .select_related("relays__participant")
+        .first()
+    )
+    if message is None or message.relays is None or message.relays.participant is None:
+        return
+    writer, failed_at = message.relays.participant, message.failed_at
+    assert failed_at is not None  # a message becomes FAILED at a time
+    queue_text(
+        kind=Message.Kind.AUTO_REPLY,
+        recipient=writer,
+        body=wording.NOT_DELIVERED,
+        once_key=f"not-delivered:{writer.pk}:{failed_at:%Y-%m-%dT%H}",
+    )

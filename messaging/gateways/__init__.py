@@ -1,0 +1,111 @@
+"""What a carrier's API must do for us, in our words; each gateway translates to and from its own."""
+
+from dataclasses import dataclass
+from decimal import Decimal
+from enum import Enum
+from typing import Protocol
+from uuid import UUID
+
+
+@dataclass(frozen=True, slots=True)
+class OutboundText:
+    """A text to hand over; numbers are E.164 with `+`."""
+
+    reference: UUID
+    from_number: str
+    to_number: str
+    body: str
+
+
+@dataclass(frozen=True, slots=True)
+class InboundText:
+    """A text that reached one of our numbers.
+
+    `from_number` is E.164 with `+` when a person can be texted there; a short code or a name is as it came.
+    `undeliverable` says why there is nothing to pass on, such as "media"; `body` may still hold a caption.
+    """
+
+    gateway_id: str
+    from_number: str
+    to_number: str
+    body: str
+    undeliverable: str = ""
+
+    @property
+    def can_be_answered(self) -> bool:
+        return self.from_number.startswith("+")
+
+
+class Progress(Enum):
+    """What a delivery receipt says of a text."""
+
+    SENT = "sent"
+    DELIVERED = "delivered"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """A delivery receipt. `reference` is ours, when the carrier gave it back; `at` is seconds since 1970."""
+
+    gateway_id: str
+    reference: UUID | None
+    progress: Progress
+    at: float
+    error_code: str = ""
+    error_detail: str = ""
+    segments: int | None = None
+    price: Decimal | None = None
+    currency: str = ""
+
+
+class Gateway(Protocol):
+    """One client of a carrier's API, used by one thread."""
+
+    def send(self, text: OutboundText) -> str:
+        """Hand over a text with at most one request; return the gateway id, or raise SendError."""
+        ...
+
+
+class Outcome(Enum):
+    """Whether a text that was not accepted may be sent again."""
+
+    AGAIN = "again"  # surely not accepted, and may be next time
+    NEVER = "never"  # surely not accepted, and never will be
+    UNKNOWN = "unknown"  # the answer was lost: a receipt will tell
+
+
+class SendError(Exception):
+    """A text was not, or not surely, accepted. Holds neither number nor text."""
+
+    def __init__(
+        self,
+        outcome: Outcome,
+        code: str,
+        detail: str,
+        *,
+        retry_after: float | None = None,
+        throttled: bool = False,
+    ) -> None:
+        super().__init__(f"{outcome.value}: {code} {detail}")
+        self.outcome = outcome
+        self.code = code
+        self.detail = detail
+        self.retry_after = retry_after
+        self.throttled = throttled
+
+
+class WebhookError(Exception):
+    """A webhook is not to be believed or understood; the message is for whoever set it up."""
+
+
+class Unsigned(WebhookError):
+    """The signature is missing. The carrier sends the webhook again, and signs it then."""
+
+
+class Forged(WebhookError):
+    """The signature does not prove that the carrier sent this body to us."""
+
+
+class Malformed(WebhookError):
+    """The body is not what the carrier documents."""

@@ -1,0 +1,394 @@
+"""Vonage's Messages API: the one file that knows its names and its SDK."""
+
+import hashlib
+import hmac
+import json
+import re
+import time
+import warnings
+from decimal import Decimal, InvalidOperation
+from functools import cache
+from typing import Any
+from urllib.parse import urlsplit
+from uuid import UUID
+
+import jwt
+import pydantic
+import requests
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
+from django.utils.dateparse import parse_datetime
+from jwt.warnings import InsecureKeyLengthWarning
+from requests.adapters import HTTPAdapter
+from vonage import Auth, HttpClientOptions, Vonage, VonageError
+from vonage_http_client.errors import HttpRequestError
+from vonage_messages import Sms
+
+from messaging.gateways import (
+    Forged,
+    InboundText,
+    Malformed,
+    OutboundText,
+    Outcome,
+    Progress,
+    Receipt,
+    SendError,
+    Unsigned,
+)
+
+MAX_TEXT_LENGTH = 3200  # https://developer.vonage.com/en/api/messages
+
+# Vonage's clock may be ahead of ours by this much.
+_CLOCK_LEEWAY_SECONDS = 120
+# A carrier's load balancer closes idle connections; a request on one that is just closing has no known outcome.
+_IDLE_SECONDS = 20
+_TOKEN_SECONDS = 600
+
+# The account's signature secret may be shorter than HS256 recommends; it is Vonage's to choose.
+warnings.filterwarnings("ignore", category=InsecureKeyLengthWarning)
+
+
+# --- Sending ----------------------------------------------------------------------------------------------
+
+
+class VonageGateway:
+    """Hands over texts through Vonage's SDK, with at most one POST a text. Not for use by two threads at once.
+
+    Raises ImproperlyConfigured when VONAGE_PRIVATE_KEY cannot sign.
+    """
+
+    def __init__(self) -> None:
+        host = urlsplit(settings.VONAGE_API_URL)
+        self._vonage = Vonage(
+            _auth(),
+            HttpClientOptions(
+                api_host=host.netloc,
+                timeout=settings.SEND_TIMEOUT_SECONDS,
+                # The SDK repeats a POST once for each connection its pool may hold: one connection, one POST.
+                pool_connections=1,
+                pool_maxsize=1,
+                max_retries=0,
+            ),
+        )
+        session = self._vonage.http_client._session
+        # A redirected POST comes out as a GET whose answer looks like success.
+        session.max_redirects = 0
+        # Read the proxy settings once, not at every request.
+        session.proxies = requests.utils.get_environ_proxies(settings.VONAGE_API_URL)
+        session.trust_env = False
+        if host.scheme == "http":
+            session.mount(
+                f"https://{host.netloc}", _PlainHTTP(pool_connections=1, pool_maxsize=1, max_retries=0)
+            )
+        self._session = session
+        self._last_used = 0.0
+
+    def send(self, text: OutboundText) -> str:
+        """Hand over a text and return Vonage's `message_uuid`; raises SendError, from which nothing leaks."""
+        if not re.fullmatch(r"\+[1-9][0-9]{6,14}", text.to_number, re.ASCII):
+            raise SendError(Outcome.NEVER, "invalid_number", "The recipient's number cannot receive a text.")
+        try:
+            message = Sms(
+                to=text.to_number.removeprefix("+"),
+                from_=text.from_number.removeprefix("+"),
+                text=text.body,
+                client_ref=str(text.reference),
+            )
+        except pydantic.ValidationError:
+            raise SendError(Outcome.NEVER, "invalid_text", "The text is not one that Vonage takes.") from None
+        self._close_idle_connection()
+        error = None
+        try:
+            return _gateway_id(self._vonage.messages.send(message).message_uuid)
+        except Exception as raised:
+            # What the SDK raises carries the request: number, text and credentials. Nothing of it is chained.
+            error = _explain(raised)
+        finally:
+            self._last_used = time.monotonic()
+        raise error
+
+    def _close_idle_connection(self) -> None:
+        if time.monotonic() - self._last_used > _IDLE_SECONDS:
+            for adapter in self._session.adapters.values():
+                adapter.close()
+
+
+class _PlainHTTP(HTTPAdapter):
+    """The SDK speaks https only; the simulator does not."""
+
+    def send(self, request: Any, *args: Any, **kwargs: Any) -> Any:
+        request.url = "http://" + request.url.removeprefix("https://")
+        return super().send(request, *args, **kwargs)
+
+
+class _CachedTokenAuth(Auth):
+    """Makes one token and uses it for ten minutes: signing one for each request parses the key each time (36 ms)."""
+
+    def create_jwt_auth_string(self) -> bytes:
+        token, made_at = getattr(self, "_cached", (b"", float("-inf")))
+        if time.monotonic() - made_at > _TOKEN_SECONDS:
+            token, made_at = super().create_jwt_auth_string(), time.monotonic()
+            self._cached = (token, made_at)
+        return bytes(token)
+
+
+@cache
+def _auth() -> _CachedTokenAuth:
+    try:
+        auth = _CachedTokenAuth(
+            application_id=settings.VONAGE_APPLICATION_ID, private_key=settings.VONAGE_PRIVATE_KEY + "\n"
+        )
+        auth.create_jwt_auth_string()
+    except (VonageError, jwt.PyJWTError):
+        raise ImproperlyConfigured(
+            "VONAGE_PRIVATE_KEY cannot sign: it must be the application's key as PEM, with -----BEGIN PRIVATE KEY-----."
+        ) from None
+    return auth
+
+
+def _explain(error: Exception) -> SendError:
+    """Say of whatever the SDK raised whether the text may be sent again."""
+    match error:
+        case HttpRequestError():
+            return _explain_answer(error.response)
+        case requests.exceptions.ConnectTimeout():
+            return SendError(Outcome.AGAIN, "no_connection", "Vonage could not be reached in time.")
+        case requests.exceptions.SSLError() | requests.exceptions.ProxyError():
+            return SendError(Outcome.AGAIN, "no_connection", "No secure connection to Vonage could be made.")
+        case requests.exceptions.TooManyRedirects():
+            return SendError(
+                Outcome.AGAIN, "redirected", "VONAGE_API_URL answers with a redirect; is it right?"
+            )
+        case requests.exceptions.ConnectionError() if "NewConnectionError" in repr(error.args):
+            return SendError(Outcome.AGAIN, "no_connection", "Vonage could not be reached.")
+        case requests.exceptions.RequestException():
+            return SendError(
+                Outcome.UNKNOWN, "answer_lost", "The connection was lost before Vonage answered."
+            )
+        case TypeError() | pydantic.ValidationError() | ValueError():
+            # A 2xx whose body is not what is documented: accepted, as far as anybody can tell.
+            return SendError(Outcome.UNKNOWN, "answer_unreadable", "Vonage's answer could not be read.")
+        case jwt.PyJWTError() | VonageError():
+            return SendError(
+                Outcome.AGAIN, "bad_private_key", "VONAGE_PRIVATE_KEY cannot sign; is it the right PEM?"
+            )
+        case _:
+            return SendError(Outcome.UNKNOWN, type(error).__name__, "Sending ended in an unexpected error.")
+
+
+def _gateway_id(value: str) -> str:
+    """Return a `message_uuid` with nothing in it that a database or a log could stumble over."""
+    return re.sub(r"[^A-Za-z0-9_.:-]", "", value)[:64]
+
+
+def _explain_answer(response: requests.Response) -> SendError:
+    """Say what an HTTP status of the Messages API means. The `type` in its body means too many things."""
+    code = str(response.status_code)
+    match response.status_code:
+        case 429:
+            return SendError(
+                Outcome.AGAIN,
+                code,
+                "Vonage asked to slow down.",
+                retry_after=_seconds(response.headers.get("Retry-After")),
+                throttled=True,
+            )
+        case 401 | 403:
+            return SendError(Outcome.AGAIN, code, "Vonage refused the credentials of this service.")
+        case 402:
+            return SendError(Outcome.AGAIN, code, "The balance of the Vonage account is too low.")
+        case 404 | 405:
+            return SendError(Outcome.AGAIN, code, "There is no Messages API at VONAGE_API_URL.")
+        case 504:
+            return SendError(
+                Outcome.UNKNOWN, code, "Vonage's gateway timed out; the text may have been accepted."
+            )
+        case 408 | 425:
+            return SendError(Outcome.AGAIN, code, "Vonage did not take the request in time.")
+        case status if status >= 500:
+            return SendError(
+                Outcome.AGAIN,
+                code,
+                "Vonage has an internal error.",
+                retry_after=_seconds(response.headers.get("Retry-After")),
+            )
+        case status if status >= 400:
+            return SendError(Outcome.NEVER, code, f"Vonage refused the text{_invalid_parameters(response)}.")
+        case _:
+            return SendError(
+                Outcome.AGAIN, code, "VONAGE_API_URL does not answer as the Messages API; is it right?"
+            )
+
+
+def _invalid_parameters(response: requests.Response) -> str:
+    """Name the parameters that a 422 complains of; its reasons may quote a number."""
+    try:
+        names = [str(entry["name"]) for entry in response.json()["invalid_parameters"]]
+    except (ValueError, KeyError, TypeError):
+        return ""
+    return ": invalid " + ", ".join(name for name in names if re.fullmatch(r"[a-z_.]{1,30}", name))
+
+
+def _seconds(value: str | None) -> float | None:
+    return float(value) if value and re.fullmatch(r"[0-9]{1,6}", value) else None
+
+
+# --- Webhooks ---------------------------------------------------------------------------------------------
+
+
+def read_inbound(*, authorization: str, body: bytes) -> InboundText:
+    """Verify and translate an inbound webhook; raises WebhookError.
+
+    https://developer.vonage.com/en/messages/concepts/inbound-messages
+    """
+    payload = _verified(authorization, body)
+    from_number = _required(payload, "from", r"[^\s\x00-\x1f]{1,40}")
+    message_type = payload.get("message_type", "text")
+    text = _optional_text(payload, "text")
+    undeliverable = ""
+    if message_type != "text" or ("text" not in payload and payload.get("channel") != "sms"):
+        media = payload.get(message_type) if isinstance(message_type, str) else None
+        text = text or (_optional_text(media, "caption") if isinstance(media, dict) else "")
+        undeliverable = "media"
+    elif not text.strip():
+        undeliverable = "empty"
+    elif len(text) > MAX_TEXT_LENGTH:
+        undeliverable = "too_long"
+    return InboundText(
+        gateway_id=_required(payload, "message_uuid", r"[A-Za-z0-9_.:-]{1,64}"),
+        from_number=f"+{from_number}" if re.fullmatch(r"[1-9][0-9]{6,14}", from_number) else from_number,
+        to_number="+" + _required(payload, "to", r"\+?[0-9]{3,15}").removeprefix("+"),
+        body=text,
+        undeliverable=undeliverable,
+    )
+
+
+_PROGRESS = {
+    "submitted": Progress.SENT,
+    "delivered": Progress.DELIVERED,
+    "read": Progress.DELIVERED,
+    "rejected": Progress.FAILED,
+    "undeliverable": Progress.FAILED,
+}
+
+
+def read_receipt(*, authorization: str, body: bytes) -> Receipt | None:
+    """Verify and translate a status webhook; None for a status that tells us nothing. Raises WebhookError.
+
+    https://developer.vonage.com/en/messages/concepts/messages-status-callbacks
+    """
+    payload = _verified(authorization, body)
+    gateway_id = _required(payload, "message_uuid", r"[A-Za-z0-9_.:-]{1,64}")
+    progress = _PROGRESS.get(_required(payload, "status", r"[a-z_]{1,40}"))
+    if progress is None:
+        return None
+    error = _part(payload, "error")
+    usage = _part(payload, "usage")
+    sms = _part(payload, "sms")
+    return Receipt(
+        gateway_id=gateway_id,
+        reference=_uuid(payload.get("client_ref")),
+        progress=progress,
+        at=_timestamp(payload.get("timestamp")),
+        error_code=re.sub(r"[^\w.-]", "", str(error.get("title", "")))[:40],
+        # The carrier's words, less anything in them that could be a number.
+        error_detail=re.sub(r"\+?\d[\d\s().-]{5,}", "…", str(error.get("detail", ""))).replace("\x00", "")[
+            :200
+        ],
+        segments=_count(sms.get("count_total", sms.get("total_count"))),
+        price=_price(usage.get("price")),
+        currency=currency if re.fullmatch(r"[A-Z]{3}", currency := str(usage.get("currency", ""))) else "",
+    )
+
+
+def _verified(authorization: str, body: bytes) -> dict[str, Any]:
+    """Return the JSON object of a webhook that Vonage signed for us.
+
+    The token is checked for more than the SDK's helper does: above all that it belongs to this body.
+    https://developer.vonage.com/en/getting-started/concepts/webhooks
+    """
+    scheme, _, token = authorization.partition(" ")
+    if scheme.lower() != "bearer" or not token:
+        raise Unsigned("The webhook is not signed. Signed webhooks are switched on in Vonage's dashboard.")
+    try:
+        claims = jwt.decode(
+            token,
+            settings.VONAGE_SIGNATURE_SECRET,
+            algorithms=["HS256"],
+            leeway=_CLOCK_LEEWAY_SECONDS,
+            options={
+                "verify_aud": False,
+                "verify_sub": False,
+                "require": ["iat", "jti", "iss", "payload_hash"],
+            },
+        )
+    except (jwt.PyJWTError, RecursionError):
+        raise Forged("The signature is wrong. Is VONAGE_SIGNATURE_SECRET that of the account?") from None
+    payload_hash = str(claims["payload_hash"]).encode("utf-8", "replace")
+    if not hmac.compare_digest(payload_hash, hashlib.sha256(body).hexdigest().encode()):
+        raise Forged("The signature belongs to another body.")
+    if claims["iss"] != "Vonage":
+        raise Forged("The signature is not Vonage's.")
+    if claims.get("api_key") != settings.VONAGE_API_KEY:
+        raise Forged("The webhook is for another account. Is VONAGE_API_KEY right?")
+    if claims.get("application_id") not in (None, "", settings.VONAGE_APPLICATION_ID):
+        raise Forged("The webhook is for another application. Is VONAGE_APPLICATION_ID right?")
+    if int(claims["iat"]) < time.time() - settings.WEBHOOK_MAX_AGE_HOURS * 3600:
+        raise Forged("The signature is too old.")
+    try:
+        payload = json.loads(body)
+    except (ValueError, RecursionError):
+        raise Malformed("The body is not JSON.") from None
+    if not isinstance(payload, dict):
+        raise Malformed("The body is not a JSON object.")
+    return payload
+
+
+def _required(payload: dict[str, Any], name: str, pattern: str) -> str:
+    value = payload.get(name)
+    if isinstance(value, int) and not isinstance(value, bool):
+        value = str(value)
+    if not isinstance(value, str) or not re.fullmatch(pattern, value, re.ASCII):
+        raise Malformed(f"`{name}` is missing or not what Vonage documents.")
+    return value
+
+
+def _optional_text(payload: dict[str, Any], name: str) -> str:
+    value = payload.get(name)
+    if value is None:
+        return ""
+    if not isinstance(value, str):
+        raise Malformed(f"`{name}` is not a string.")
+    return value
+
+
+def _part(payload: dict[str, Any], name: str) -> dict[str, Any]:
+    value = payload.get(name)
+    return value if isinstance(value, dict) else {}
+
+
+def _uuid(value: Any) -> UUID | None:
+    try:
+        return UUID(value)
+    except (ValueError, TypeError, AttributeError):
+        return None
+
+
+def _timestamp(value: Any) -> float:
+    try:
+        parsed = parse_datetime(value)
+    except (ValueError, TypeError):
+        parsed = None
+    return parsed.timestamp() if parsed else 0.0
+
+
+def _count(value: Any) -> int | None:
+    return int(value) if re.fullmatch(r"[0-9]{1,3}", str(value)) else None
+
+
+def _price(value: Any) -> Decimal | None:
+    try:
+        price = Decimal(str(value))
+    except InvalidOperation:
+        return None
+    return price if price.is_finite() and 0 <= price < 10**6 else None

@@ -1,0 +1,175 @@
+"""The message log, which is also the outbox: every text in or out is one row."""
+
+from django.db import models
+from django.db.models import Func, Q, Value
+from django.db.models.functions import Now
+
+from chats.models import Chat, Participant, VirtualNumber
+from proxy_project.encryption import EncryptedTextField
+from proxy_project.ids import make_id
+
+
+class Message(models.Model):
+    """One text, in or out.
+
+    An inbound message is RECEIVED for as long as the transaction that logs it, and ends as what was decided:
+
+        RELAYED     passed on to the counterpart
+        LATE        its chat has ended; its sender was told
+        UNMATCHED   no chat goes with its sender and number
+        BLOCKED     it could not be passed on; its sender was told
+
+    An outbound message moves forward only, each step by a conditional update:
+
+        QUEUED → SENDING → SENT → DELIVERED
+           ▲        │        └──→ FAILED (undeliverable, rejected, expired)
+           │        ├──→ QUEUED (refused for now: 429, 5xx, no connection)
+           │        ├──→ FAILED (refused for good, or tried for too long)
+           └────────┴──→ UNCONFIRMED (the answer was lost: timeout, dropped connection, a crash while SENDING)
+
+    `due_at` is when the sender has to look at the row next: QUEUED, when it may be sent; SENDING, when its lease
+    ends and it becomes UNCONFIRMED; UNCONFIRMED, when no receipt has come for so long that it is sent again.
+    The gateway is given the id as `client_ref`, and receipts bring it back.
+    """
+
+    class Direction(models.TextChoices):
+        INBOUND = "in", "from a person"
+        OUTBOUND = "out", "to a person"
+
+    class Kind(models.TextChoices):
+        TEXT = "text", "text"
+        INTRODUCTION = "introduction", "introduction"
+        RELAY = "relay", "relay"
+        AUTO_REPLY = "auto_reply", "automatic reply"
+
+    class Status(models.TextChoices):
+        RELAYED = "relayed"
+        LATE = "late"
+        UNMATCHED = "unmatched"
+        BLOCKED = "blocked"
+        QUEUED = "queued"
+        SENDING = "sending"
+        UNCONFIRMED = "unconfirmed"
+        SENT = "sent"
+        DELIVERED = "delivered"
+        FAILED = "failed"
+
+    INBOUND_STATUSES = (Status.RELAYED, Status.LATE, Status.UNMATCHED, Status.BLOCKED)
+    PENDING_STATUSES = (Status.QUEUED, Status.SENDING, Status.UNCONFIRMED)
+
+    id = models.UUIDField(primary_key=True, default=make_id, editable=False)
+    # The order of texts is the database's, whatever the clocks of the machines say.
+    position = models.BigIntegerField(
+        editable=False, db_default=Func(Value("messaging_message_position"), function="nextval")
+    )
+    direction = models.CharField(max_length=3, choices=Direction)
+    kind = models.CharField(max_length=12, choices=Kind)
+    status = models.CharField(max_length=12, choices=Status)
+    virtual_number = models.ForeignKey(VirtualNumber, on_delete=models.PROTECT, null=True, db_index=False)
+    chat = models.ForeignKey(
+        Chat, on_delete=models.CASCADE, null=True, related_name="messages", db_index=False
+    )
+    # Whose text it is: the sender of an inbound one, the recipient of an outbound one.
+    participant = models.ForeignKey(
+        Participant, on_delete=models.CASCADE, null=True, related_name="messages", db_index=False
+    )
+    # Somebody who is no participant, kept only then.
+    stranger_number = EncryptedTextField(blank=True, default="", db_default="")
+    stranger_digest = models.BinaryField(null=True)
+    relays = models.ForeignKey(
+        "self", on_delete=models.CASCADE, null=True, related_name="relayed_as", db_index=False
+    )
+    body = EncryptedTextField(blank=True, default="", db_default="")
+
+    attempts = models.PositiveSmallIntegerField(default=0, db_default=0)
+    due_at = models.DateTimeField(null=True)
+    # Says at most once what must be said at most once, such as that a chat has ended.
+    once_key = models.CharField(max_length=120, null=True)  # noqa: DJ001 - null: may be said any number of times
+
+    gateway_id = models.CharField(max_length=64, null=True)  # noqa: DJ001 - null: not known yet
+    error_code = models.CharField(max_length=40, blank=True, default="", db_default="")
+    error_detail = models.CharField(max_length=200, blank=True, default="", db_default="")
+    segments = models.PositiveSmallIntegerField(null=True)
+    price = models.DecimalField(max_digits=12, decimal_places=6, null=True)
+    currency = models.CharField(max_length=3, blank=True, default="", db_default="")
+
+    created_at = models.DateTimeField(db_default=Now())
+    sent_at = models.DateTimeField(null=True)
+    delivered_at = models.DateTimeField(null=True)
+    failed_at = models.DateTimeField(null=True)
+
+    class Meta:
+        ordering = ("-position",)
+        constraints = (
+            # A webhook delivered again logs nothing: the carrier's id of an inbound text is seen once.
+            models.UniqueConstraint(
+                fields=["gateway_id"], condition=Q(direction="in"), name="inbound_gateway_id_is_unique"
+            ),
+            # One inbound text is one relay, whatever happens around it.
+            models.UniqueConstraint(
+                fields=["relays"], condition=Q(relays__isnull=False), name="inbound_is_relayed_once"
+            ),
+            models.UniqueConstraint(
+                fields=["once_key"], condition=Q(once_key__isnull=False), name="said_at_most_once"
+            ),
+            models.CheckConstraint(
+                condition=Q(direction="in", status__in=("relayed", "late", "unmatched", "blocked"))
+                | Q(
+                    direction="out",
+                    status__in=("queued", "sending", "unconfirmed", "sent", "delivered", "failed"),
+                ),
+                name="message_status_fits_direction",
+            ),
+            # A row nobody has to look at is never claimed; a pending one is never forgotten.
+            models.CheckConstraint(
+                condition=Q(status__in=("queued", "sending", "unconfirmed"), due_at__isnull=False)
+                | ~Q(status__in=("queued", "sending", "unconfirmed")),
+                name="message_pending_is_due",
+            ),
+            # Texts to our own participants go from the number they know, or from none.
+            models.CheckConstraint(
+                condition=Q(direction="in") | Q(virtual_number__isnull=False),
+                name="outbound_has_a_virtual_number",
+            ),
+        )
+        indexes = (
+            # The transcript of a chat, in the API and the admin.
+            models.Index(fields=["chat", "position"], name="message_transcript"),
+            # The sender: what is due for a virtual number.
+            models.Index(
+                fields=["virtual_number", "due_at"], condition=Q(status="queued"), name="message_queued"
+            ),
+            # The sender: does an earlier text to the same person still wait?
+            models.Index(
+                fields=["participant", "position"],
+                condition=Q(status__in=("queued", "sending", "unconfirmed")),
+                name="message_pending_by_person",
+            ),
+            # The sender: leases that ended and waits that are over.
+            models.Index(
+                fields=["due_at"], condition=Q(status__in=("sending", "unconfirmed")), name="message_in_doubt"
+            ),
+            # The sender: queued for too long.
+            models.Index(fields=["created_at"], condition=Q(status="queued"), name="message_queued_since"),
+            # Receipts that bring no client_ref.
+            models.Index(
+                fields=["gateway_id"],
+                condition=Q(direction="out", gateway_id__isnull=False),
+                name="outbound_gateway_id",
+            ),
+            # The admin's log, newest first.
+            models.Index(fields=["position"], name="message_newest"),
+        )
+
+    def __str__(self) -> str:
+        return f"message {self.pk}"
+
+
+class GatewayAccount(models.Model):
+    """The account at the gateway, which all senders share: when it may send again."""
+
+    name = models.CharField(max_length=20, primary_key=True)
+    next_send_at = models.DateTimeField(db_default=Now())
+
+    def __str__(self) -> str:
+        return self.name

@@ -1,0 +1,102 @@
+"""Queue texts: one row each, in the caller's transaction, for the sender to find."""
+
+from typing import Protocol
+from uuid import UUID
+
+from messaging.models import Message
+from proxy_project.encryption import digest_number, encrypt
+from proxy_project.ids import make_id
+from proxy_project.sql import execute_prepared
+
+# The channel on which senders listen; a statement that queues a text returns WAKE, which speaks on commit.
+WAKE_CHANNEL = "texts_queued"
+WAKE = f"pg_notify('{WAKE_CHANNEL}', '')"
+
+_QUEUE = f"""
+    INSERT INTO messaging_message (
+        id, direction, kind, status, due_at, virtual_number_id, chat_id, participant_id, stranger_number,
+        stranger_digest, relays_id, body, once_key
+    ) VALUES (
+        %(id)s, 'out', %(kind)s, 'queued', now(), %(virtual_number_id)s, %(chat_id)s, %(participant_id)s,
+        %(stranger_number)s, %(stranger_digest)s, %(relays_id)s, %(body)s, %(once_key)s
+    ) ON CONFLICT DO NOTHING RETURNING {WAKE}
+"""
+
+
+class Recipient(Protocol):
+    """A participant, as a row or as what a lookup found of it."""
+
+    @property
+    def id(self) -> UUID: ...
+    @property
+    def chat_id(self) -> UUID: ...
+    @property
+    def virtual_number_id(self) -> UUID: ...
+
+
+def queue_text(
+    *,
+    kind: Message.Kind,
+    recipient: Recipient,
+    body: str,
+    relays: UUID | None = None,
+    once_key: str | None = None,
+) -> UUID | None:
+    """Queue a text to a participant, from the virtual number they know; the sender is woken on commit.
+
+    Returns the message's id; None when a text with this `once_key`, or a relay of this message, exists already.
+    """
+    return _queue(
+        kind=kind,
+        virtual_number_id=recipient.virtual_number_id,
+        chat_id=recipient.chat_id,
+        participant_id=recipient.id,
+        body=encrypt(body),
+        relays_id=relays,
+        once_key=once_key,
+    )
+
+
+def queue_text_to_stranger(
+    *, virtual_number_id: UUID, phone_number: str, body: str, once_key: str
+) -> UUID | None:
+    """Queue an automatic reply to somebody who is no participant; None when `once_key` was used already."""
+    return _queue(
+        kind=Message.Kind.AUTO_REPLY,
+        virtual_number_id=virtual_number_id,
+        stranger_number=encrypt(phone_number),
+        stranger_digest=digest_number(phone_number),
+        body=encrypt(body),
+        once_key=once_key,
+    )
+
+
+def _queue(
+    *,
+    kind: Message.Kind,
+    virtual_number_id: UUID,
+    body: str,
+    chat_id: UUID | None = None,
+    participant_id: UUID | None = None,
+    stranger_number: str = "",
+    stranger_digest: bytes | None = None,
+    relays_id: UUID | None = None,
+    once_key: str | None = None,
+) -> UUID | None:
+    message_id = make_id()
+    rows = execute_prepared(
+        _QUEUE,
+        {
+            "id": message_id,
+            "kind": kind.value,
+            "virtual_number_id": virtual_number_id,
+            "chat_id": chat_id,
+            "participant_id": participant_id,
+            "stranger_number": stranger_number,
+            "stranger_digest": stranger_digest,
+            "relays_id": relays_id,
+            "body": body,
+            "once_key": once_key,
+        },
+    )
+    return message_id if rows else None

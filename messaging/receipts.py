@@ -1,0 +1,77 @@
+"""Move an outbound message by what the gateway says became of it: forward only, in whatever order it says so."""
+
+from uuid import UUID
+
+import structlog
+from django.db import transaction
+
+from messaging.failures import tell_sender
+from messaging.gateways import Progress, Receipt
+from proxy_project.sql import execute_prepared
+
+log = structlog.get_logger(__name__)
+
+# One statement finds the row and moves it. A final status stays; facts that a later receipt brings are kept.
+# A failure counts only for the attempt that we know of: an earlier one may fail while the next is on its way.
+_RECORD = """
+    UPDATE messaging_message AS message
+       SET status = CASE WHEN moves THEN %(status)s ELSE message.status END,
+           due_at = CASE WHEN moves THEN NULL ELSE message.due_at END,
+           gateway_id = COALESCE(message.gateway_id, %(gateway_id)s),
+           sent_at = COALESCE(message.sent_at, now()),
+           delivered_at = CASE WHEN moves AND %(status)s = 'delivered' THEN now() ELSE message.delivered_at END,
+           failed_at = CASE WHEN moves AND %(status)s = 'failed' THEN now() ELSE message.failed_at END,
+           error_code = CASE WHEN moves THEN %(error_code)s ELSE message.error_code END,
+           error_detail = CASE WHEN moves THEN %(error_detail)s ELSE message.error_detail END,
+           segments = COALESCE(%(segments)s, message.segments),
+           price = COALESCE(%(price)s, message.price),
+           currency = COALESCE(NULLIF(%(currency)s, ''), message.currency)
+      FROM (SELECT id, CASE %(status)s
+                         WHEN 'sent' THEN status IN ('queued', 'sending', 'unconfirmed')
+                         WHEN 'failed' THEN status IN ('queued', 'sending', 'unconfirmed', 'sent')
+                                            AND COALESCE(gateway_id, %(gateway_id)s) = %(gateway_id)s
+                         ELSE status IN ('queued', 'sending', 'unconfirmed', 'sent')
+                       END AS moves
+              FROM messaging_message
+             WHERE direction = 'out' AND {match}
+               FOR NO KEY UPDATE) AS found
+     WHERE message.id = found.id
+    RETURNING message.id, found.moves
+"""
+_RECORD_BY_REFERENCE = _RECORD.format(match="id = %(reference)s")
+_RECORD_BY_GATEWAY_ID = _RECORD.format(match="gateway_id = %(gateway_id)s")
+
+
+def record_receipt(receipt: Receipt) -> bool:
+    """Record a receipt; return whether it is for a text of ours.
+
+    It is found by our reference when the gateway gave it back, else by the gateway's id. A text that failed is
+    told to its sender.
+    """
+    with transaction.atomic():
+        found = _record(_RECORD_BY_REFERENCE, receipt) if receipt.reference else None
+        found = found or _record(_RECORD_BY_GATEWAY_ID, receipt)
+        if found is None:
+            return False
+        message_id, moved = found
+        if moved and receipt.progress is Progress.FAILED:
+            tell_sender(message_id)
+    log.info("receipt recorded", message=str(message_id), progress=receipt.progress.value, moved=moved)
+    return True
+
+
+def _record(statement: str, receipt: Receipt) -> tuple[UUID, bool] | None:
+    rows = execute_prepared(
+        statement,
+        {
+            "reference": receipt.reference,
+            "gateway_id": receipt.gateway_id,
+            "status": receipt.progress.value,
+            "error_code": receipt.error_code,
+            "error_detail": receipt.error_detail,
+            "segments": receipt.segments,
+            "price": receipt.price,
+            "currency": receipt.currency,
+        },
+    )
+    return (rows[0][0], rows[0][1]) if rows else None

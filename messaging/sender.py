@@ -1,0 +1,191 @@
+"""Send queued texts: claim a few, hand them to the gateway from many threads, write down what became of them."""
+
+import queue
+import threading
+import time
+from collections.abc import Callable
+
+import psycopg
+import structlog
+from django.conf import settings
+from django.db import Error as DatabaseError
+from django.db import connection
+
+from messaging.claims import (
+    Claim,
+    Result,
+    claim_texts,
+    give_back,
+    record_results,
+    seconds_until_due,
+    settle_overdue,
+)
+from messaging.gateways import Gateway, Outcome, SendError
+from messaging.outbox import WAKE_CHANNEL
+
+log = structlog.get_logger(__name__)
+
+_POLL_SECONDS = 1.0
+_SETTLE_SECONDS = 1.0
+# How soon to look again for a text that is due but waits for its turn, or that another sender is claiming.
+_BLOCKED_SECONDS = 0.05
+_RECONNECT_SECONDS = 0.5
+
+
+class Sender:
+    """One sender process: this thread talks to the database, `threads` others to the gateway.
+
+    No transaction is open while the network is used. A crash leaves rows SENDING, whose leases end.
+    """
+
+    def __init__(self, *, threads: int, make_gateway: Callable[[], Gateway]) -> None:
+        self._threads = threads
+        self._make_gateway = make_gateway
+        self._todo: queue.SimpleQueue[tuple[Claim, float] | None] = queue.SimpleQueue()
+        self._done: queue.SimpleQueue[Result] = queue.SimpleQueue()
+        self._unrecorded: list[Result] = []
+        self._in_flight = 0
+        self._wake = threading.Event()
+        self._stopping = threading.Event()
+        self._stopped = threading.Event()
+
+    def stop(self) -> None:
+        """Finish what is on the wire, give the rest back, and return from `run`. Safe in a signal handler."""
+        self._stopping.set()
+        self._wake.set()
+
+    def run(self) -> None:
+        """Send until stopped; survives a database that is away for a while."""
+        workers = [threading.Thread(target=self._work, daemon=True) for _ in range(self._threads)]
+        threading.Thread(target=self._listen, daemon=True).start()
+        for worker in workers:
+            worker.start()
+        log.info("sender started", threads=self._threads)
+        settled_at = float("-inf")
+        while not self._stopping.is_set():
+            self._wake.clear()
+            try:
+                self._record()
+                if time.monotonic() - settled_at >= _SETTLE_SECONDS:
+                    settle_overdue()
+                    settled_at = time.monotonic()
+                pause = self._claim()
+            except DatabaseError as error:
+                self._survive(error)
+                pause = _RECONNECT_SECONDS
+            if pause:
+                self._wake.wait(pause)
+        self._finish(workers)
+        log.info("sender stopped")
+
+    def _claim(self) -> float:
+        """Claim what there are free threads for; return how long there is nothing to do but wait for a wake-up."""
+        # A few more than threads, so that a thread finds its next text at once.
+        free = self._threads + self._threads // 4 - self._in_flight
+        if free <= 0:
+            return _POLL_SECONDS
+        claims = claim_texts(limit=free)
+        use_before = time.monotonic() + settings.SEND_LEASE_SECONDS - 2 * settings.SEND_TIMEOUT_SECONDS
+        for claim in claims:
+            self._in_flight += 1
+            self._todo.put((claim, use_before))
+        if claims:
+            return 0.0
+        due = seconds_until_due()
+        if due is None:
+            return _POLL_SECONDS
+        return min(_POLL_SECONDS, due if due > 0 else _BLOCKED_SECONDS)
+
+    def _record(self) -> None:
+        """Write down every result there is. What the database does not take now is kept for the next time."""
+        while True:
+            try:
+                self._unrecorded.append(self._done.get_nowait())
+            except queue.Empty:
+                break
+            self._in_flight -= 1
+        if self._unrecorded:
+            record_results(self._unrecorded)
+            self._log(self._unrecorded)
+            self._unrecorded = []
+
+    def _work(self) -> None:
+        """Send what comes, in a thread with a gateway client of its own, until there is None."""
+        gateway = self._make_gateway()
+        while (item := self._todo.get()) is not None:
+            self._done.put(_send(gateway, *item))
+            self._wake.set()
+
+    def _finish(self, workers: list[threading.Thread]) -> None:
+        """Give back what is not on the wire; wait for what is, while leases hold, and write it down."""
+        unsent = []
+        while True:
+            try:
+                item = self._todo.get_nowait()
+            except queue.Empty:
+                break
+            if item:
+                unsent.append(item[0])
+        self._in_flight -= len(unsent)
+        for _ in workers:
+            self._todo.put(None)
+        deadline = time.monotonic() + settings.SEND_LEASE_SECONDS
+        while (unsent or self._in_flight or self._unrecorded) and time.monotonic() < deadline:
+            self._wake.clear()
+            try:
+                give_back(unsent)
+                unsent = []
+                self._record()
+            except DatabaseError as error:
+                self._survive(error)
+            if self._in_flight or self._unrecorded:
+                self._wake.wait(_BLOCKED_SECONDS)
+        self._stopped.set()
+
+    def _listen(self) -> None:
+        """Wake the sender when texts are queued. It polls as well: a lost connection costs a second."""
+        while not self._stopped.is_set():
+            try:
+                parameters = connection.get_connection_params()
+                for name in ("cursor_factory", "context", "prepare_threshold", "server_side_binding", "pool"):
+                    parameters.pop(name, None)
+                with psycopg.connect(**parameters, autocommit=True) as listener:
+                    listener.execute(f"LISTEN {WAKE_CHANNEL}")
+                    self._wake.set()
+                    for _ in listener.notifies():
+                        self._wake.set()
+            except psycopg.Error as error:
+                log.warning("not listening", error=type(error).__name__)
+                self._stopped.wait(_RECONNECT_SECONDS)
+
+    def _survive(self, error: DatabaseError) -> None:
+        log.error("database unavailable", error=type(error).__name__, unrecorded=len(self._unrecorded))
+        connection.close()
+
+    def _log(self, results: list[Result]) -> None:
+        for result in results:
+            if result.error is None:
+                log.info("text sent", message=str(result.claim.id), attempt=result.claim.attempt)
+            else:
+                log.warning(
+                    "text not sent",
+                    message=str(result.claim.id),
+                    attempt=result.claim.attempt,
+                    outcome=result.error.outcome.value,
+                    code=result.error.code,
+                    reason=result.error.detail,
+                )
+
+
+def _send(gateway: Gateway, claim: Claim, use_before: float) -> Result:
+    if time.monotonic() > use_before:
+        # The lease could end while the text is on the wire, and another sender take it.
+        error = SendError(Outcome.AGAIN, "lease_ending", "The sender was too busy to send it in time.")
+        return Result(claim, error=error)
+    try:
+        return Result(claim, gateway_id=gateway.send(claim.decrypt_text()))
+    except SendError as error:
+        return Result(claim, error=error)
+    except Exception as error:  # whatever it is, the thread goes on and the text is not forgotten
+        detail = "Sending ended in an unexpected error."
+        return Result(claim, error=SendError(Outcome.UNKNOWN, type(error).__name__, detail))

@@ -1,0 +1,155 @@
+"""The operator's pages of platforms, their API keys, and the people who may use this admin."""
+
+from typing import Any
+
+from django import forms
+from django.contrib import admin, messages
+from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
+from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
+from django.contrib.auth.models import Group, User
+from django.db.models import Count, Q, QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.urls import reverse
+from rest_framework_api_key.models import APIKey as UnusedAPIKey
+from unfold.admin import ModelAdmin
+from unfold.decorators import action, display
+from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
+
+from platforms.models import ApiKey, Platform, validate_no_phone_number
+from platforms.services import create_platform
+
+# The library's own keys open nothing here.
+admin.site.unregister(UnusedAPIKey)
+admin.site.unregister(User)
+admin.site.unregister(Group)
+
+
+class PlatformForm(forms.ModelForm):
+    def clean_name(self) -> str:
+        """It may be a part of what people are texted."""
+        name: str = self.cleaned_data["name"]
+        validate_no_phone_number(name)
+        return name
+
+
+@admin.register(Platform)
+class PlatformAdmin(ModelAdmin):
+    form = PlatformForm
+    list_display = ("name", "own_introduction", "keys", "created_at")
+    search_fields = ("name",)
+    show_full_result_count = False
+    empty_state = "No platforms yet. Add one to get an API key."
+    fields = ("name", "introduction", "created_at")
+    readonly_fields = ("created_at",)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Platform | None = None) -> bool:
+        return False
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Platform | None = None) -> tuple[str, ...]:
+        return self.readonly_fields
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Platform]:
+        return (
+            super()
+            .get_queryset(request)
+            .annotate(key_count=Count("api_keys", filter=Q(api_keys__revoked=False)))
+        )
+
+    def save_model(self, request: HttpRequest, obj: Platform, form: Any, change: bool) -> None:
+        if change:
+            obj.save(update_fields=form.changed_data)
+            return
+        created = create_platform(name=obj.name, introduction=obj.introduction)
+        obj.pk, obj.created_at = created.platform.pk, created.platform.created_at
+        _show_key(request, created.platform, created.api_key)
+
+    @display(description="Introduction")
+    def own_introduction(self, platform: Platform) -> str:
+        return "its own wording" if platform.introduction else "the service's wording"
+
+    @display(description="Keys in use")
+    def keys(self, platform: Platform) -> int:
+        return platform.key_count  # type: ignore[attr-defined]
+
+
+@admin.register(ApiKey)
+class ApiKeyAdmin(ModelAdmin):
+    list_display = ("prefix", "name", "platform", "created", "last_used_at", "state")
+    list_filter = ("revoked", ("platform", admin.RelatedOnlyFieldListFilter))
+    list_select_related = ("platform",)
+    list_disable_select_all = True
+    ordering = ("-created",)
+    show_full_result_count = False
+    empty_state = "No API keys yet. A platform needs one to open chats."
+    actions = ("revoke_keys",)
+    fields = ("prefix", "name", "platform", "created", "last_used_at", "state")
+    add_fieldsets = ((None, {"fields": ("platform", "name")}),)
+
+    def has_change_permission(self, request: HttpRequest, obj: ApiKey | None = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: ApiKey | None = None) -> bool:
+        return False
+
+    def has_revoke_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return request.user.has_perm("platforms.change_apikey")
+
+    def save_model(self, request: HttpRequest, obj: ApiKey, form: Any, change: bool) -> None:
+        created, text = ApiKey.objects.create_key(name=obj.name, platform=obj.platform)
+        obj.pk = created.pk
+        _show_key(request, obj.platform, text)
+
+    @action(description="Revoke keys", permissions=["revoke"])
+    def revoke_keys(self, request: HttpRequest, queryset: QuerySet[ApiKey]) -> HttpResponse | None:
+        keys = list(queryset.filter(revoked=False))
+        if "confirmed" in request.POST or not keys:
+            for key in keys:
+                if ApiKey.objects.filter(pk=key.pk, revoked=False).update(revoked=True):
+                    self.log_change(request, key, "Revoked the key")
+            messages.success(request, f"Revoked: {', '.join(key.prefix for key in keys) or 'nothing new'}.")
+            return None
+        context = {
+            **self.admin_site.each_context(request),
+            "opts": self.opts,
+            "title": "Revoke these API keys?",
+            "consequences": (
+                "Whoever uses these keys is refused from now on. This cannot be undone.",
+                "Chats that are open go on.",
+            ),
+            "rows": [{"title": f"{key.prefix} ({key.name})", "lines": [key.platform.name]} for key in keys],
+            "selected": [key.pk for key in keys],
+            "action": "revoke_keys",
+            "submit": "Revoke",
+            "back": reverse("admin:platforms_apikey_changelist"),
+        }
+        return TemplateResponse(request, "chats/confirm.html", context)
+
+    @display(description="State", label={"in use": "success", "revoked": "danger", "expired": "warning"})
+    def state(self, key: ApiKey) -> str:
+        if key.revoked:
+            return "revoked"
+        return "expired" if key.has_expired else "in use"
+
+
+@admin.register(User)
+class UserAdmin(DjangoUserAdmin, ModelAdmin):
+    form = UserChangeForm
+    add_form = UserCreationForm
+    change_password_form = AdminPasswordChangeForm
+
+    def has_delete_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
+        """Make a user inactive instead: the record of what they did would go with them."""
+        return False
+
+
+@admin.register(Group)
+class GroupAdmin(DjangoGroupAdmin, ModelAdmin):
+    pass
+
+
+def _show_key(request: HttpRequest, platform: Platform, key: str) -> None:
+    messages.warning(
+        request,
+        f"The new API key of {platform.name} is {key} (copy it now: it is not kept, and never shown again).",
+    )

@@ -1,0 +1,76 @@
+"""Who calls us: platforms and their API keys."""
+
+import re
+
+from django.core.exceptions import ValidationError
+from django.db import models
+from rest_framework_api_key.models import AbstractAPIKey
+
+from proxy_project.ids import make_id
+
+# What an introduction may name; anything else in braces would reach people as it stands.
+INTRODUCTION_FIELDS = ("name", "counterpart", "platform")
+
+
+def validate_introduction(template: str) -> None:
+    """Raise ValidationError unless `template` can be an introduction: known fields, opt-out wording, no number.
+
+    Carriers drop texts that quote a phone number, and expect the first text to say how to opt out.
+    """
+    try:
+        template.format(**dict.fromkeys(INTRODUCTION_FIELDS, "x"))
+    except (KeyError, IndexError, ValueError, AttributeError) as error:
+        known = ", ".join(f"{{{field}}}" for field in INTRODUCTION_FIELDS)
+        raise ValidationError(f"Use only these fields in braces: {known}.", code="unknown_field") from error
+    if re.search(r"{\w+[^\w}]", template):
+        raise ValidationError(
+            "Use a field as it is, such as {counterpart}, without a format.", code="unknown_field"
+        )
+    if not re.search(r"\bSTOP\b", template):
+        raise ValidationError("Say how to opt out, such as “Reply STOP to opt out.”", code="no_opt_out")
+    validate_no_phone_number(template)
+
+
+def validate_no_phone_number(text: str) -> None:
+    """Raise ValidationError when `text` could quote a phone number: seven digits or more, however separated."""
+    if re.search(r"(?:\d[\s().\-/+]*){7}", text):
+        raise ValidationError(
+            "Must not contain a phone number: it would be texted to people.", code="phone_number"
+        )
+
+
+class Platform(models.Model):
+    """A booking platform: it opens chats, and sees only its own."""
+
+    id = models.UUIDField(primary_key=True, default=make_id, editable=False)
+    name = models.CharField(max_length=100, unique=True)
+    introduction = models.TextField(
+        blank=True,
+        max_length=600,
+        validators=[validate_introduction],
+        help_text="The first text of a chat, to each person. Fields: {name} of the person, {counterpart}, {platform}. "
+        "Must say how to opt out. Empty: the service's own wording.",
+    )
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ("name",)
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def is_authenticated(self) -> bool:
+        """A platform is what an API request acts as, in the place where Django expects a user."""
+        return True
+
+
+class ApiKey(AbstractAPIKey):
+    """One of a platform's keys: shown once when it is made, kept as a hash, revocable."""
+
+    platform = models.ForeignKey(Platform, on_delete=models.CASCADE, related_name="api_keys")
+    last_used_at = models.DateTimeField(null=True, blank=True, editable=False)
+
+    class Meta(AbstractAPIKey.Meta):
+        verbose_name = "API key"
+        verbose_name_plural = "API keys"

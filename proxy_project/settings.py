@@ -1,0 +1,239 @@
+"""Settings: everything that differs between machines comes from the environment (see .env.example)."""
+
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import structlog
+
+from proxy_project import embedded_postgres
+from proxy_project.configuration import Configuration
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+_config = Configuration(BASE_DIR / ".env")
+env = _config.env
+
+# --- Who we are -------------------------------------------------------------------------------------------
+DEBUG = env.bool("DEBUG", default=False)
+SECRET_KEY = _config.secret("SECRET_KEY")
+PUBLIC_URL = _config.url("PUBLIC_URL", "http://localhost:8000")
+_public = urlsplit(PUBLIC_URL)
+ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=[]) or [
+    _public.hostname or "",
+    "localhost",
+    "127.0.0.1",
+    "[::1]",
+]
+
+# --- What is kept, and how it is hidden -------------------------------------------------------------------
+ENCRYPTION_KEYS = _config.encryption_keys("ENCRYPTION_KEYS")
+DIGEST_KEY = _config.secret("DIGEST_KEY")
+
+# --- Vonage (vonage.com; in development the simulator) -----------------------------------------------------
+VONAGE_API_URL = _config.url("VONAGE_API_URL", "https://api.nexmo.com")
+VONAGE_REST_URL = _config.url("VONAGE_REST_URL", "https://rest.nexmo.com")
+VONAGE_API_KEY = _config.secret("VONAGE_API_KEY")
+VONAGE_API_SECRET = env.str("VONAGE_API_SECRET", default="")
+VONAGE_APPLICATION_ID = _config.secret("VONAGE_APPLICATION_ID")
+VONAGE_PRIVATE_KEY = _config.text_or_file("VONAGE_PRIVATE_KEY")
+VONAGE_SIGNATURE_SECRET = _config.secret("VONAGE_SIGNATURE_SECRET")
+# Vonage accepts 30 API requests a second per key unless it agreed to more; 0 is without a limit.
+# https://api.support.vonage.com/hc/en-us/articles/203993598
+_at_vonage = (urlsplit(VONAGE_API_URL).hostname or "").endswith((".nexmo.com", ".vonage.com"))
+VONAGE_MESSAGES_PER_SECOND = _config.number("VONAGE_MESSAGES_PER_SECOND", 30 if _at_vonage else 0, minimum=0)
+# Vonage retries a webhook for 24 hours; whether it signs it anew is not documented.
+WEBHOOK_MAX_AGE_HOURS = _config.number("WEBHOOK_MAX_AGE_HOURS", 25, minimum=0.1)
+
+# --- How texts travel -------------------------------------------------------------------------------------
+COOL_DOWN_HOURS = _config.number("COOL_DOWN_HOURS", 24, minimum=0)
+STRANGER_REPLY = env.str("STRANGER_REPLY", default="").strip()
+SENDER_THREADS = int(_config.number("SENDER_THREADS", 32, minimum=1))
+SEND_TIMEOUT_SECONDS = int(_config.number("SEND_TIMEOUT_SECONDS", 10, minimum=1))
+SEND_LEASE_SECONDS = _config.number("SEND_LEASE_SECONDS", 60, minimum=1)
+UNCONFIRMED_WAIT_SECONDS = _config.number("UNCONFIRMED_WAIT_SECONDS", 120, minimum=0)
+SEND_FOR_HOURS = _config.number("SEND_FOR_HOURS", 24, minimum=0.001)
+if SEND_LEASE_SECONDS < 2 * SEND_TIMEOUT_SECONDS + 1:
+    _config.problem(
+        "SEND_LEASE_SECONDS must be more than twice SEND_TIMEOUT_SECONDS (to connect, and to be answered)."
+    )
+
+if not DEBUG:
+    _config.secret("DATABASE_URL")
+_config.raise_problems()
+
+# --- Django -----------------------------------------------------------------------------------------------
+_database_url = env.str("DATABASE_URL", default="")
+if not (_database_url or _config.makes_secrets):
+    _database_url = embedded_postgres.database_url(data_dir=BASE_DIR / ".data" / "postgres")
+_database: dict[str, Any] = env.db_url_config(_database_url or "postgres:///")
+_database |= {
+    "ENGINE": "proxy_project.postgresql",
+    # One connection a thread, kept; a dead one is noticed before a request uses it.
+    "CONN_MAX_AGE": None,
+    "CONN_HEALTH_CHECKS": True,
+    # Allows prepared statements, which only proxy_project.sql uses; Django's default forbids them.
+    "OPTIONS": {"prepare_threshold": 5, **_database.get("OPTIONS", {})},
+}
+DATABASES = {"default": _database}
+INSTALLED_APPS = [
+    "unfold",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "rest_framework",
+    "rest_framework_api_key",
+    "drf_standardized_errors",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+    "django_filters",
+    "procrastinate.contrib.django",
+    "platforms",
+    "chats",
+    "messaging",
+]
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    }
+]
+ROOT_URLCONF = "proxy_project.urls"
+WSGI_APPLICATION = "proxy_project.wsgi.application"
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+# A webhook or an API request that ends in a slash it should not have is a 404, never a redirect that drops its body.
+APPEND_SLASH = False
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 10}},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+]
+DATA_UPLOAD_MAX_MEMORY_SIZE = 256 * 1024
+LANGUAGE_CODE = "en-us"
+TIME_ZONE = "UTC"
+USE_TZ = True
+USE_I18N = False
+
+STATIC_URL = "static/"
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
+}
+# Serves what the apps ship without a collectstatic, so that gunicorn alone is enough on any machine.
+WHITENOISE_USE_FINDERS = True
+
+# --- Transport security: decided by how the world reaches us, since TLS ends at the proxy in front ---------
+_https = _public.scheme == "https"
+CSRF_TRUSTED_ORIGINS = [f"{_public.scheme}://{_public.netloc}"]
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = _https
+SESSION_COOKIE_HTTPONLY = True
+SECURE_HSTS_SECONDS = 365 * 24 * 3600 if _https else 0
+SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = _https
+SECURE_REFERRER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
+# W008 wants a redirect to https from us; the proxy that ends TLS does it, and health checks speak plain HTTP.
+SILENCED_SYSTEM_CHECKS = ["security.W008"]
+
+# --- The API ----------------------------------------------------------------------------------------------
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": ["platforms.authentication.ApiKeyAuthentication"],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_FILTER_BACKENDS": ["django_filters.rest_framework.DjangoFilterBackend"],
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "EXCEPTION_HANDLER": "drf_standardized_errors.handler.exception_handler",
+    "UNAUTHENTICATED_USER": None,
+    "TEST_REQUEST_DEFAULT_FORMAT": "json",
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Masked texting",
+    "DESCRIPTION": "Two people text each other through a virtual number, and neither sees the other's phone number.",
+    "VERSION": "1",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+}
+DRF_STANDARDIZED_ERRORS = {"ENABLE_IN_DEBUG_FOR_UNHANDLED_EXCEPTIONS": True}
+
+UNFOLD = {
+    "SITE_TITLE": "Masked texting",
+    "SITE_HEADER": "Masked texting",
+    "SITE_SUBHEADER": "Two people, one virtual number",
+    "SITE_SYMBOL": "sms",
+    "SITE_URL": None,
+    "SHOW_HISTORY": True,
+    "SHOW_VIEW_ON_SITE": False,
+    "SIDEBAR": {"navigation": "chats.admin.list_pages"},
+}
+
+# --- Logs: ids only. Libraries that would quote a number or a text are silent at every level. ---------------
+LOG_LEVEL = env.str("LOG_LEVEL", default="INFO").upper()
+_renderer = (
+    # Its own tracebacks show the variables of every frame.
+    structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback)
+    if env.str("LOG_FORMAT", default="console" if DEBUG else "json") == "console"
+    else structlog.processors.JSONRenderer()
+)
+_shared_processors: list[structlog.typing.Processor] = [
+    structlog.contextvars.merge_contextvars,
+    structlog.stdlib.add_log_level,
+    structlog.stdlib.add_logger_name,
+    structlog.processors.TimeStamper(fmt="iso", utc=True),
+]
+structlog.configure(
+    processors=[
+        structlog.stdlib.filter_by_level,
+        *_shared_processors,
+        structlog.processors.format_exc_info,
+        structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+    ],
+    logger_factory=structlog.stdlib.LoggerFactory(),
+    wrapper_class=structlog.stdlib.BoundLogger,
+    cache_logger_on_first_use=True,
+)
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {
+        "structured": {
+            "()": "structlog.stdlib.ProcessorFormatter",
+            "foreign_pre_chain": _shared_processors,
+            "processors": [structlog.stdlib.ProcessorFormatter.remove_processors_meta, _renderer],
+        }
+    },
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "structured"}},
+    "root": {"handlers": ["stderr"], "level": LOG_LEVEL},
+    "loggers": {
+        # At DEBUG the SDK logs numbers, texts and credentials, at WARNING the carrier's raw answer.
+        "vonage": {"handlers": [], "level": "CRITICAL", "propagate": False},
+        # These log SQL with its parameters, and request lines.
+        "django.db.backends": {"level": "INFO"},
+        "psycopg": {"level": "WARNING"},
+        "urllib3": {"level": "INFO"},
+        # The path of a request that ended in 4xx is whatever somebody put there.
+        "django.request": {"level": "ERROR"},
+        # Lines at every start of every command.
+        "procrastinate": {"level": "WARNING"},
+    },
+}

@@ -1,0 +1,19 @@
+"""Run the few statements that every text needs as prepared statements."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import psycopg
+from django.db import connection
+
+
+def execute_prepared(sql: str, params: Mapping[str, Any]) -> list[tuple[Any, ...]]:
+    """Run `sql` on Django's connection, inside its transaction if there is one, and return the rows.
+
+    PostgreSQL parses and plans the statement once a connection; the ORM's statements it plans anew each time.
+    Raises Django's database errors.
+    """
+    connection.ensure_connection()
+    with connection.wrap_database_errors, psycopg.Cursor(connection.connection) as cursor:
+        cursor.execute(sql, params, prepare=True)
+        return cursor.fetchall() if cursor.description else []

@@ -1,0 +1,28 @@
+"""The whole HTTP surface."""
+
+from django.contrib import admin
+from django.urls import path
+from django.views.decorators.cache import cache_page
+from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
+
+from chats.views import ChatMessagesView, ChatsView, EndChatView, OneChatView
+from messaging import webhooks
+from proxy_project.health import healthz
+
+urlpatterns = [
+    path("chats", ChatsView.as_view()),
+    path("chats/<uuid:chat_id>", OneChatView.as_view()),
+    path("chats/<uuid:chat_id>/messages", ChatMessagesView.as_view()),
+    path("chats/<uuid:chat_id>/end", EndChatView.as_view()),
+    # The schema is the same for as long as the process runs.
+    path("schema", cache_page(3600)(SpectacularAPIView.as_view(authentication_classes=())), name="schema"),
+    path("docs", SpectacularSwaggerView.as_view(authentication_classes=())),
+    path("webhooks/inbound", webhooks.inbound),
+    path("webhooks/status", webhooks.status),
+    path("admin/", admin.site.urls),
+    path("healthz", healthz),
+]
+
+handler400 = "proxy_project.errors.bad_request"
+handler404 = "proxy_project.errors.not_found"
+handler500 = "proxy_project.errors.server_error"

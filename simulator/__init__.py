@@ -1,0 +1,1 @@
+"""A stand-in for Vonage on the same wire protocol, with handsets in the browser."""

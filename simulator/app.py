@@ -1,0 +1,67 @@
+"""Put the simulator together: the carrier, the control API and the page, in one HTTP server."""
+
+from pathlib import Path
+
+from aiohttp import web
+from aiohttp.typedefs import Handler
+
+from simulator import carrier
+from simulator.carrier import Carrier
+from simulator.control import Control
+from simulator.faults import FaultSet
+from simulator.settings import Settings
+from simulator.state import State
+from simulator.tokens import TokenChecker, WebhookSigner
+from simulator.webhooks import Deliverer
+from simulator.wire import make_problem
+
+_STATIC = Path(__file__).parent / "static"
+_PAGE_HEADERS = {
+    "Content-Security-Policy": "default-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-cache",
+}
+
+
+def make_app(settings: Settings) -> web.Application:
+    """Make the application; it starts and stops its own webhook deliveries."""
+    state = State(keep_texts=settings.keep_texts)
+    faults = FaultSet()
+    signer = WebhookSigner(
+        api_key=settings.api_key, application_id=settings.application_id, secret=settings.signature_secret
+    )
+    deliverer = Deliverer(
+        state=state, signer=signer, clock_scale=settings.clock_scale, connections=settings.webhook_connections
+    )
+    tokens = TokenChecker(public_key=settings.public_key, application_id=settings.application_id)
+    sender = Carrier(settings=settings, state=state, faults=faults, tokens=tokens, deliverer=deliverer)
+    control = Control(settings=settings, state=state, faults=faults, carrier=sender, deliverer=deliverer)
+
+    async def start(app: web.Application) -> None:
+        await deliverer.start()
+
+    async def stop(app: web.Application) -> None:
+        await deliverer.stop()
+
+    app = web.Application()
+    app.router.add_post(carrier.PATH, sender.answer_send)
+    control.add_routes(app.router)
+    app.router.add_get("/", _serve_file(_STATIC / "index.html"))
+    for path in sorted(_STATIC.iterdir()):
+        app.router.add_get(f"/static/{path.name}", _serve_file(path))
+    app.router.add_route("*", "/{tail:.*}", _answer_not_found)
+    app.on_startup.append(start)
+    app.on_cleanup.append(stop)
+    return app
+
+
+def _serve_file(path: Path) -> Handler:
+    async def serve(request: web.Request) -> web.StreamResponse:
+        return web.FileResponse(path, headers=_PAGE_HEADERS)
+
+    return serve
+
+
+async def _answer_not_found(request: web.Request) -> web.Response:
+    return web.Response(status=404, body=make_problem(404), content_type="application/problem+json")

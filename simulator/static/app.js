@@ -1,0 +1,100 @@
+// Wires the page together: what happened comes in as server-sent events and is drawn once per frame.
+
+import { callApi } from "/static/api.js";
+import { Faults } from "/static/faults.js";
+import { Handsets } from "/static/handsets.js";
+import { Traffic } from "/static/traffic.js";
+
+const byId = (id) => document.getElementById(id);
+
+function makeExample(settings) {
+  const origin = new URL(settings.inbound_url).origin;
+  const [first, second] = settings.handsets;
+  return [
+    `curl ${origin}/chats \\`,
+    `  -H "Authorization: Bearer $API_KEY" \\`,
+    `  -H "Content-Type: application/json" \\`,
+    `  -d '{"participants": [{"phone_number": "${first ?? "+14155550123"}"},`,
+    `                        {"phone_number": "${second ?? "+14155550124"}"}]}'`,
+  ].join("\n");
+}
+
+function followStream({ onEvents }) {
+  const live = byId("live");
+  const show = (state) => {
+    live.dataset.state = state;
+    live.textContent = state;
+  };
+  let pending = [];
+  const take = (kind) => (event) => {
+    pending.push([kind, JSON.parse(event.data)]);
+    if (pending.length === 1) {
+      // A hidden page gets no frames, and must not collect events for ever.
+      (document.hidden ? setTimeout : requestAnimationFrame)(() => {
+        const events = pending;
+        pending = [];
+        onEvents(events);
+      });
+    }
+  };
+  const connect = () => {
+    const stream = new EventSource("/api/stream");
+    stream.addEventListener("open", () => show("live"));
+    for (const kind of ["reset", "faults", "text", "exchange"]) stream.addEventListener(kind, take(kind));
+    stream.addEventListener("error", () => {
+      show("reconnecting");
+      if (stream.readyState === EventSource.CLOSED) setTimeout(connect, 2000);
+    });
+  };
+  connect();
+}
+
+function listenToButtons(handsets) {
+  const dialog = byId("handset-dialog");
+  const number = byId("handset-number");
+  byId("add-handset").addEventListener("click", () => {
+    number.value = handsets.suggestNumber();
+    byId("known-handsets").replaceChildren(...handsets.listHidden().map((known) => new Option(known, known)));
+    dialog.showModal();
+    number.select();
+  });
+  byId("handset-form").addEventListener("submit", () => handsets.add(number.value, { byHand: true }));
+  byId("handset-cancel").addEventListener("click", () => dialog.close());
+  byId("start-over").addEventListener("click", () => callApi("DELETE", "/api/state"));
+  byId("copy-example").addEventListener("click", async (event) => {
+    const button = event.currentTarget;
+    try {
+      await navigator.clipboard.writeText(byId("example").textContent);
+      button.textContent = "Copied";
+    } catch {
+      getSelection().selectAllChildren(byId("example"));
+      button.textContent = "Selected";
+    }
+    setTimeout(() => { button.textContent = "Copy"; }, 1500);
+  });
+}
+
+async function start() {
+  const settings = await callApi("GET", "/api/settings");
+  byId("example").textContent = makeExample(settings);
+  const handsets = new Handsets(byId("handsets"), byId("handset-template"), settings);
+  const traffic = new Traffic(byId("traffic"), byId("no-traffic"));
+  const faults = new Faults(byId("faults"), byId("faults-hint"), byId("fault-error"));
+  listenToButtons(handsets);
+  followStream({
+    onEvents(events) {
+      if (events.some(([kind]) => kind === "reset")) {
+        events = events.slice(events.findLastIndex(([kind]) => kind === "reset"));
+        handsets.clear();
+        traffic.clear();
+      }
+      const pick = (wanted) => events.filter(([kind]) => kind === wanted).map(([, data]) => data);
+      handsets.show(pick("text"));
+      traffic.show(pick("exchange"));
+      for (const shown of pick("faults").slice(-1)) faults.show(shown);
+      byId("welcome").hidden = handsets.hasTexts;
+    },
+  });
+}
+
+start();

@@ -1,0 +1,76 @@
+"""Make and read rows of the message log."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.utils import timezone
+
+from chats.models import Participant
+from messaging.models import Message
+
+Kind = Message.Kind
+Status = Message.Status
+
+
+def forget_introductions() -> None:
+    """Delete the introductions that starting a chat queues, so that only the texts of the test are left."""
+    Message.objects.filter(kind=Kind.INTRODUCTION).delete()
+
+
+def make_queued(recipient: Participant, body: str = "hello", **fields: Any) -> Message:
+    """Return an introduction in the outbox, due now; other kinds and states by fields."""
+    return Message.objects.create(**_outbound(recipient, body, fields))
+
+
+def make_many_queued(recipients: Sequence[Participant], **fields: Any) -> None:
+    """Queue a text to each, quickly."""
+    Message.objects.bulk_create([Message(**_outbound(recipient, "hello", fields)) for recipient in recipients])
+
+
+def make_relay(writer: Participant, recipient: Participant, body: str = "hello", **fields: Any) -> Message:
+    """Return a text from one participant that is being passed on to the other."""
+    inbound = Message.objects.create(
+        direction="in",
+        kind=Kind.TEXT,
+        status=Status.RELAYED,
+        virtual_number_id=writer.virtual_number_id,
+        chat_id=writer.chat_id,
+        participant=writer,
+        body=body,
+    )
+    return make_queued(recipient, body, kind=Kind.RELAY, relays=inbound, **fields)
+
+
+def read_inbound() -> list[Message]:
+    return list(Message.objects.filter(direction="in").order_by("position"))
+
+
+def read_outbound(*kinds: Kind) -> list[Message]:
+    """Return what was queued, oldest first; the given kinds only."""
+    rows = Message.objects.filter(direction="out").order_by("position")
+    return list(rows.filter(kind__in=kinds) if kinds else rows)
+
+
+def read_answers() -> list[tuple[Any, str]]:
+    """Return who was told what by the service itself: (participant id, body)."""
+    return [(row.participant_id, row.body) for row in read_outbound(Kind.AUTO_REPLY)]
+
+
+def ago(**duration: float) -> datetime:
+    return timezone.now() - timedelta(**duration)
+
+
+def _outbound(recipient: Participant, body: str, fields: dict[str, Any]) -> dict[str, Any]:
+    pending = fields.get("status", Status.QUEUED) in Message.PENDING_STATUSES
+    return {
+        "direction": "out",
+        "kind": Kind.INTRODUCTION,
+        "status": Status.QUEUED,
+        "virtual_number_id": recipient.virtual_number_id,
+        "chat_id": recipient.chat_id,
+        "participant": recipient,
+        "body": body,
+        "due_at": ago(seconds=1) if pending else None,
+        **fields,
+    }

@@ -3,8 +3,12 @@
 import selectors
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+
+from bench.table import BenchError
+
+Address = tuple[str, int]
 
 
 @dataclass
@@ -14,33 +18,48 @@ class Load:
     seconds: float = 0.0
     latencies_ms: list[float] = field(default_factory=list)
     statuses: dict[int, int] = field(default_factory=dict)
+    # Of a schedule: when each request was due, in seconds since 1970.
+    due_at: list[float] = field(default_factory=list)
 
     @property
     def per_second(self) -> float:
         return len(self.latencies_ms) / self.seconds
 
     def percentile_ms(self, percent: float) -> float:
-        ordered = sorted(self.latencies_ms)
-        return ordered[min(len(ordered) - 1, int(len(ordered) * percent / 100))]
+        return percentile(self.latencies_ms, percent)
+
+    def require(self, status: int) -> None:
+        """Raise BenchError unless every answer had this status."""
+        if set(self.statuses) != {status}:
+            raise BenchError(f"Not every answer was {status}: {self.statuses}")
+
+    def note(self, status: int, milliseconds: float) -> None:
+        self.latencies_ms.append(milliseconds)
+        self.statuses[status] = self.statuses.get(status, 0) + 1
+
+
+def percentile(values: Sequence[float], percent: float) -> float:
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, int(len(ordered) * percent / 100))]
 
 
 class _Connection:
-    def __init__(self, address: tuple[str, int]) -> None:
+    def __init__(self, address: Address) -> None:
         self.socket = socket.create_connection(address)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.sent_at = 0.0
+        self.timed_from = 0.0
         self.answer = b""
 
-    def send(self, request: bytes) -> None:
+    def send(self, request: bytes, timed_from: float) -> None:
         self.answer = b""
-        self.sent_at = time.perf_counter()
+        self.timed_from = timed_from
         self.socket.sendall(request)
 
     def receive(self) -> int | None:
         """Return the status once the answer is complete; answers have a Content-Length."""
         chunk = self.socket.recv(65536)
         if not chunk:
-            raise ConnectionError("The server closed a connection that it should keep.")
+            raise BenchError("The server closed a connection that it should keep.")
         self.answer += chunk
         head, separator, body = self.answer.partition(b"\r\n\r\n")
         if not separator:
@@ -52,43 +71,74 @@ class _Connection:
         return int(head[9:12]) if len(body) >= length else None
 
 
-def run_load(*, address: tuple[str, int], requests: Iterator[bytes], connections: int) -> Load:
-    """Keep `connections` requests on the wire until `requests` ends."""
+def run_load(*, address: Address, requests: Sequence[bytes], connections: int) -> Load:
+    """Keep `connections` requests on the wire until all are answered."""
     load = Load()
-    selector = selectors.DefaultSelector()
-    started = time.perf_counter()
-    busy = 0
-    for _ in range(connections):
-        connection = _Connection(address)
-        request = next(requests, None)
-        if request is None:
-            break
-        selector.register(connection.socket, selectors.EVENT_READ, connection)
-        connection.send(request)
-        busy += 1
-    while busy:
-        for key, _ in selector.select():
-            connection = key.data
-            status = connection.receive()
-            if status is None:
-                continue
-            load.latencies_ms.append((time.perf_counter() - connection.sent_at) * 1000)
-            load.statuses[status] = load.statuses.get(status, 0) + 1
-            request = next(requests, None)
-            if request is None:
-                busy -= 1
-                selector.unregister(connection.socket)
-                connection.socket.close()
-            else:
-                connection.send(request)
-    load.seconds = time.perf_counter() - started
-    selector.close()
+    waiting = iter(requests)
+    with selectors.DefaultSelector() as selector:
+        opened = _open(selector, address, min(connections, len(requests)))
+        started = time.perf_counter()
+        for connection, request in zip(opened, waiting, strict=False):
+            connection.send(request, time.perf_counter())
+        while len(load.latencies_ms) < len(requests):
+            for connection in _collect(selector, load):
+                request = next(waiting, None)
+                if request is not None:
+                    connection.send(request, time.perf_counter())
+        load.seconds = time.perf_counter() - started
+        _close(selector)
     return load
 
 
-def post(*, host: str, path: str, body: bytes, authorization: str) -> bytes:
+def run_schedule(*, address: Address, requests: Sequence[bytes], per_second: float) -> Load:
+    """Send a request whenever one is due, however many are on the wire still; latencies count from when it was due."""
+    load = Load()
+    with selectors.DefaultSelector() as selector:
+        idle = _open(selector, address, 4)
+        started, offset = time.perf_counter(), time.time() - time.perf_counter()
+        for number, request in enumerate(requests):
+            due = started + number / per_second
+            while (wait := due - time.perf_counter()) > 0:
+                idle += _collect(selector, load, wait)
+            connection = idle.pop() if idle else _open(selector, address, 1)[0]
+            load.due_at.append(due + offset)
+            connection.send(request, due)
+        while len(load.latencies_ms) < len(requests):
+            _collect(selector, load)
+        load.seconds = time.perf_counter() - started
+        _close(selector)
+    return load
+
+
+def post(*, path: str, body: bytes, authorization: str) -> bytes:
     """Return the bytes of a POST of JSON."""
     return (
-        f"POST {path} HTTP/1.1\r\nHost: {host}\r\nAuthorization: {authorization}\r\n"
+        f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: {authorization}\r\n"
         f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
     ).encode() + body
+
+
+def _open(selector: selectors.BaseSelector, address: Address, count: int) -> list[_Connection]:
+    opened = [_Connection(address) for _ in range(count)]
+    for connection in opened:
+        selector.register(connection.socket, selectors.EVENT_READ, connection)
+    return opened
+
+
+def _collect(selector: selectors.BaseSelector, load: Load, timeout: float = 60) -> list[_Connection]:
+    """Return the connections whose answers are complete, after the first of them or after `timeout` seconds."""
+    done = []
+    ready = selector.select(timeout)
+    if not ready and timeout >= 60:
+        raise BenchError("There was no answer for a minute.")
+    for key, _ in ready:
+        status = key.data.receive()
+        if status is not None:
+            load.note(status, (time.perf_counter() - key.data.timed_from) * 1000)
+            done.append(key.data)
+    return done
+
+
+def _close(selector: selectors.BaseSelector) -> None:
+    for key in list(selector.get_map().values()):
+        key.data.socket.close()

@@ -46,13 +46,15 @@ class Sender:
         self._unrecorded: list[Result] = []
         self._in_flight = 0
         self._wake = threading.Event()
-        self._stopping = threading.Event()
+        self._stopping = False
         self._stopped = threading.Event()
 
     def stop(self) -> None:
-        """Finish what is on the wire, give the rest back, and return from `run`. Safe in a signal handler."""
-        self._stopping.set()
-        self._wake.set()
+        """Make `run` finish what is on the wire, give the rest back, and return: within a second or so.
+
+        Safe in a signal handler, which could not set an Event whose lock the interrupted thread holds.
+        """
+        self._stopping = True
 
     def run(self) -> None:
         """Send until stopped; survives a database that is away for a while."""
@@ -62,7 +64,7 @@ class Sender:
             worker.start()
         log.info("sender started", threads=self._threads)
         settled_at = float("-inf")
-        while not self._stopping.is_set():
+        while not self._stopping:
             self._wake.clear()
             try:
                 self._record()

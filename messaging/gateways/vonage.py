@@ -242,7 +242,8 @@ def read_inbound(*, authorization: str, body: bytes) -> InboundText:
     https://developer.vonage.com/en/messages/concepts/inbound-messages
     """
     payload = _verified(authorization, body)
-    from_number = _required(payload, "from", r"[^\s\x00-\x1f]{1,40}")
+    # A name may hold a space; what UTF-8 cannot write has no digest.
+    from_number = _required(payload, "from", r"[^\x00-\x1f\x7f\ud800-\udfff]{1,40}").removeprefix("+")
     message_type = payload.get("message_type", "text")
     text = _optional_text(payload, "text")
     undeliverable = ""

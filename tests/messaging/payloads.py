@@ -33,7 +33,7 @@ def sms(**fields: Any) -> dict[str, Any]:
     )
 
 
-def mms(message_type: str, **fields: Any) -> dict[str, Any]:
+def mms(message_type: Any, **fields: Any) -> dict[str, Any]:
     """Return an inbound MMS; the object of its type is given as a field."""
     without = {name: ABSENT for name in ("text", "context_status", "sms", "usage")}
     return sms(channel="mms", message_type=message_type, **(without | fields))

@@ -178,8 +178,8 @@ BLOCKED = {
     "an image with a text beside it": (mms("image", image=IMAGE, text="beside"), "media", "beside"),
     "unsupported": (mms("unsupported"), "media", ""),
     "a type from the future": (mms("hologram", hologram="?"), "media", ""),
-    "a type that is not a string": (mms("image", message_type=["image"]), "media", ""),
-    "MMS without a type or text": (mms("image", message_type=ABSENT, image=IMAGE), "media", ""),
+    "a type that is not a string": (mms(["image"]), "media", ""),
+    "MMS without a type or text": (mms(ABSENT, image=IMAGE), "media", ""),
 }
 
 
@@ -294,7 +294,7 @@ def test_a_stranger_is_answered_once_a_day_and_number_when_there_is_a_reply(
 
 @pytest.mark.parametrize(
     "sender",
-    ["12345", "123456", "VONAGE", "Bank24", "+12345", "+Bank", "+", "+0155550123", "0015550123", "14155550123456789"],
+    ["12345", "123456", "VONAGE", "Bank24", "+12345", "+Bank", "+0155550123", "0015550123", "14155550123456789"],
 )
 def test_short_codes_and_names_are_logged_and_never_answered(client, chat, settings, sender):
     settings.STRANGER_REPLY = REPLY
@@ -305,7 +305,7 @@ def test_short_codes_and_names_are_logged_and_never_answered(client, chat, setti
     assert read_outbound() == []
 
 
-@pytest.mark.parametrize("sender", ["My Bank", "Ärzte", "📞", "a\ud800", "a\x7f"])
+@pytest.mark.parametrize("sender", ["My Bank", "Ärzte", "📞"])
 def test_a_sender_no_number_could_be_is_logged_too(client, chat, sender):
     text(client, from_=sender)
     assert [row.status for row in read_inbound()] == [Status.UNMATCHED]

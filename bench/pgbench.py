@@ -1,0 +1,78 @@
+"""The floor of a webhook: its own two SQL statements, run by pgbench as fast as PostgreSQL can."""
+
+import re
+import subprocess
+import tempfile
+from collections.abc import Mapping
+
+from django.db import connection
+
+from bench.stack import find_postgres_programs
+from bench.table import BenchError
+from bench.world import CHATS, FIRST_VIRTUAL_NUMBER, VIRTUAL_NUMBERS
+from chats.lookup import _FIND as LOOKUP
+from messaging.relay import _LOG_AND_RELAY as LOG_AND_RELAY
+from proxy_project.encryption import encrypt
+
+# What the service computes in Python, PostgreSQL computes here, at next to no cost. The people are those of
+# bench.world that can be counted up.
+_LOOKUP_PARAMETERS = {
+    "digest": "sha256(int4send(:person))",
+    "to_number": "'+' || :to_number",
+}
+_RELAY_PARAMETERS = {
+    "id": "uuidv7()",
+    "status": "'relayed'",
+    "gateway_id": "gen_random_uuid()",
+    "virtual_number_id": ":number_id",
+    "chat_id": ":chat_id",
+    "participant_id": ":sender_id",
+    "stranger_number": "''",
+    "stranger_digest": "NULL",
+    "body": ":body",
+    "error_code": "''",
+    "relay_id": "uuidv7()",
+    "counterpart_number_id": ":counterpart_number_id::uuid",
+    "counterpart_id": ":counterpart_id::uuid",
+}
+_FOUND = "number_id, sender_id, chat_id, counterpart_id, counterpart_number_id, ended_at"
+
+
+def relays_per_second(*, connections: int, seconds: int, text: str) -> float:
+    """Return how often a second pgbench looks up, logs and relays a text, with prepared statements."""
+    database = connection.get_connection_params()
+    with tempfile.NamedTemporaryFile("w", suffix=".sql") as script:
+        script.write(_make_script())
+        script.flush()
+        command = [
+            str(find_postgres_programs() / "pgbench"),
+            *("-h", database["host"], "-p", str(database["port"]), "-U", database["user"]),
+            *("-n", "-M", "prepared", "-c", str(connections), "-j", "2", "-T", str(seconds)),
+            *("-D", f"body={encrypt(text)}", "-f", script.name, database["dbname"]),
+        ]
+        done = subprocess.run(command, capture_output=True, text=True)
+    found = re.search(r"^tps = ([0-9.]+)", done.stdout, re.MULTILINE)
+    if done.returncode or not found:
+        raise BenchError(f"pgbench failed: {done.stderr.strip()[-1000:]}")
+    return float(found[1])
+
+
+def _make_script() -> str:
+    lookup = _fill_in(LOOKUP, _LOOKUP_PARAMETERS)
+    return "\n".join(
+        (
+            f"\\set person random(1, {2 * CHATS})",
+            f"\\set to_number {FIRST_VIRTUAL_NUMBER} + (:person - 1) / 2 % {VIRTUAL_NUMBERS}",
+            f"SELECT * FROM ({_on_one_line(lookup)}) AS found ({_FOUND}) \\gset",
+            f"{_on_one_line(_fill_in(LOG_AND_RELAY, _RELAY_PARAMETERS))};",
+            "",
+        )
+    )
+
+
+def _fill_in(statement: str, parameters: Mapping[str, str]) -> str:
+    return re.sub(r"%\((\w+)\)s", lambda match: parameters[match[1]], statement)
+
+
+def _on_one_line(statement: str) -> str:
+    return " ".join(statement.split())

@@ -1,0 +1,90 @@
+"""Webhooks: how many are accepted a second, and how long each takes."""
+
+from django.db import connection
+
+from bench.inbound import Inbound, make_inbounds
+from bench.load import Load, run_load
+from bench.pgbench import relays_per_second
+from bench.stack import HOST, Stack, find_free_port
+from bench.table import BenchError, Row, middle
+from bench.world import Person, World, tidy_database
+
+CONNECTIONS = 16
+REQUESTS = 6_000
+RUNS = 3
+PGBENCH_SECONDS = 4
+WARM_UP = 400
+
+_BARE_TABLE = "CREATE TABLE bench_bare (id bigserial PRIMARY KEY, body bytea NOT NULL)"
+
+
+def measure_webhooks(stack: Stack, world: World, scale: float) -> list[Row]:
+    """Post signed texts over 16 connections; before each run, the same to its floors."""
+    requests, seconds = max(16, round(REQUESTS * scale)), max(1, round(PGBENCH_SECONDS * scale))
+    bare_address = (HOST, find_free_port())
+    with connection.cursor() as cursor:
+        cursor.execute(_BARE_TABLE)
+    stack.start_gunicorn("bare", "bench.bare", port=bare_address[1], path="/")
+    warm_up = max(64, round(WARM_UP * scale))
+    _post(bare_address, make_inbounds(world.people, warm_up))
+    _post(stack.web, make_inbounds(world.people, warm_up))
+    floors, bares, runs = [], [], []
+    for _ in range(RUNS):
+        tidy_database()
+        inbounds = make_inbounds(world.people, requests)
+        floors.append(relays_per_second(connections=CONNECTIONS, seconds=seconds, text=inbounds[0].text))
+        bares.append(_post(bare_address, inbounds))
+        runs.append(_post(stack.web, inbounds))
+        _check_rows(inbounds)
+        stack.check_running()
+    stack.stop("bare")
+    tidy_database()
+    return _make_rows(floors, bares, runs)
+
+
+def _make_rows(floors: list[float], bares: list[Load], runs: list[Load]) -> list[Row]:
+    per_second, bare = middle([run.per_second for run in runs]), middle([run.per_second for run in bares])
+    what = f"webhooks accepted, {CONNECTIONS} connections"
+    rows = [
+        Row(
+            figure=what, measured=per_second, unit="/s", target=600,
+            floor=middle(floors), floor_name="the same SQL in pgbench",
+        ),
+        Row(figure=what, measured=per_second, unit="/s", floor=bare, floor_name="bare view, one INSERT"),
+    ]  # fmt: skip
+    for percent, target in ((50, None), (99, 60)):
+        rows.append(
+            Row(
+                figure=f"webhook p{percent}",
+                measured=middle([run.percentile_ms(percent) for run in runs]),
+                unit="ms",
+                floor=middle([run.percentile_ms(percent) for run in bares]),
+                floor_name="bare view, one INSERT",
+                target=target,
+            )
+        )
+    return rows
+
+
+def _post(address: tuple[str, int], inbounds: list[Inbound]) -> Load:
+    load = run_load(
+        address=address, requests=[inbound.request for inbound in inbounds], connections=CONNECTIONS
+    )
+    load.require(200)
+    return load
+
+
+def _check_rows(inbounds: list[Inbound]) -> None:
+    """Raise BenchError unless each text is logged once and relayed once."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            SELECT count(DISTINCT inbound.id), count(relay.id), count(DISTINCT relay.relays_id)
+              FROM messaging_message AS inbound LEFT JOIN messaging_message AS relay ON relay.relays_id = inbound.id
+             WHERE inbound.direction = 'in' AND inbound.gateway_id = ANY(%s)
+            """,
+            [[inbound.gateway_id for inbound in inbounds]],
+        )
+        counts = cursor.fetchone()
+    if counts != (len(inbounds),) * 3:
+        raise BenchError(f"Of {len(inbounds)} texts, {counts[0]} were logged and {counts[1]} relayed.")

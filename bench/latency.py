@@ -32,7 +32,7 @@ def measure_latency(stack: Stack, world: World, scale: float) -> list[Row]:
     tidy_database()
     return [
         Row(
-            figure=f"webhook to gateway at {PER_SECOND}/s, p{percent}",
+            figure=f"from webhook to gateway at {PER_SECOND}/s, p{percent}",
             measured=percentile(measured, percent), unit="ms", target=target,
             floor=percentile(floor, percent), floor_name="straight POST",
         )
@@ -42,9 +42,7 @@ def measure_latency(stack: Stack, world: World, scale: float) -> list[Row]:
 
 def _time_through_service(stack: Stack, gateway: Gateway, world: World, count: int) -> list[float]:
     inbounds = make_inbounds(world.people, count)
-    load = run_schedule(
-        address=stack.web, requests=[inbound.request for inbound in inbounds], per_second=PER_SECOND
-    )
+    load = run_schedule(address=stack.web, requests=[inbound.request for inbound in inbounds], per_second=PER_SECOND)
     load.require(200)
     gateway.wait_for_texts(count, seconds=30)
     due_at = dict(zip((inbound.text for inbound in inbounds), load.due_at, strict=True))

@@ -3,7 +3,7 @@
 import selectors
 import socket
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from bench.table import BenchError
@@ -64,11 +64,10 @@ class _Connection:
         head, separator, body = self.answer.partition(b"\r\n\r\n")
         if not separator:
             return None
-        length = 0
         for line in head.split(b"\r\n")[1:]:
             if line[:15].lower() == b"content-length:":
-                length = int(line[15:])
-        return int(head[9:12]) if len(body) >= length else None
+                return int(head[9:12]) if len(body) >= int(line[15:]) else None
+        raise BenchError("An answer has no Content-Length.")
 
 
 def run_load(*, address: Address, requests: Sequence[bytes], connections: int) -> Load:
@@ -82,9 +81,8 @@ def run_load(*, address: Address, requests: Sequence[bytes], connections: int) -
             connection.send(request, time.perf_counter())
         while len(load.latencies_ms) < len(requests):
             for connection in _collect(selector, load):
-                request = next(waiting, None)
-                if request is not None:
-                    connection.send(request, time.perf_counter())
+                if (following := next(waiting, None)) is not None:
+                    connection.send(following, time.perf_counter())
         load.seconds = time.perf_counter() - started
         _close(selector)
     return load

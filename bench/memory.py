@@ -19,14 +19,14 @@ def measure_memory(stack: Stack, world: World, scale: float) -> list[Row]:
         stack.start_sender(threads=THREADS)
     stack.start_worker()
     # It has no load to wait for: it starts, and looks for jobs.
-    time.sleep(max(3, WORKER_SECONDS * scale))
+    time.sleep(max(2, WORKER_SECONDS * scale))
     stack.check_running()
     rows = []
     for name, pid in stack.processes():
         resident, share = _read_mb(f"/proc/{pid}/status", "VmRSS"), _read_mb(f"/proc/{pid}/smaps_rollup", "Pss")
         if resident is not None:
-            shared = "" if share is None else f", of which {share:.0f} MB are its own share"
-            rows.append(Row(figure=f"memory of {name}{shared}", measured=resident, unit="MB", target=LIMIT_MB))
+            figure = f"memory, {name}" + ("" if share is None else f" (PSS {share:.0f} MB)")
+            rows.append(Row(figure=figure, measured=resident, unit="MB", target=LIMIT_MB))
     return rows
 
 

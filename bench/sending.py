@@ -11,13 +11,12 @@ from django.db.models.functions import Now
 
 from bench.gateway import PATH, Gateway, make_body, make_token, require_each_once
 from bench.stack import Stack
-from bench.table import BenchError, Row, middle
+from bench.table import BenchError, Row, middle, runs_of
 from bench.world import Person, World, tidy_database
 from messaging.models import Message
 from messaging.outbox import WAKE_CHANNEL
 
 THREADS = 32
-RUNS = 3
 WARM_UP = 300
 # By the gateway's latency in milliseconds: how many texts a run sends, and how many a second are wanted.
 CASES = {0: (2_400, 400), 100: (1_600, 280)}
@@ -33,7 +32,7 @@ def measure_sending(stack: Stack, world: World, scale: float) -> list[Row]:
         gateway.start_afresh(latency_ms=latency_ms, no_receipts=True)
         _send(gateway, world.people, max(THREADS, round(WARM_UP * scale)))
         floors, runs = [], []
-        for _ in range(RUNS):
+        for _ in range(runs_of(scale)):
             gateway.start_afresh(latency_ms=latency_ms, no_receipts=True)
             floors.append(_post_in_a_loop(gateway, world.people, count))
             gateway.start_afresh(latency_ms=latency_ms, no_receipts=True)

@@ -88,10 +88,10 @@ class Stack:
                 raise BenchError(f"The {name} has ended. Its last lines:\n{self._tail(name)}")
 
     def show_complaints(self) -> None:
-        """Print what the programs had to say; at LOG_LEVEL=WARNING nothing is what is expected."""
+        """Print what web and sender had to say; at LOG_LEVEL=WARNING nothing is what is expected."""
         for path in sorted(self._logs.glob("*.log")):
-            if path.stat().st_size and path.stem not in ("simulator", "bare"):
-                print(f"\nThe {path.stem} logged warnings; the last:\n{self._tail(path.stem)}", file=sys.stderr)
+            if path.stat().st_size and path.stem in ("web", "sender"):
+                print(f"\nThe {path.stem} complained; its last lines:\n{self._tail(path.stem)}", file=sys.stderr)
 
     def processes(self) -> Iterator[tuple[str, int]]:
         """Yield the name and process id of each program, and of the workers in place of gunicorn's arbiter."""
@@ -109,7 +109,6 @@ class Stack:
                 cwd=ROOT,
                 env={**os.environ, **environment},
                 stdin=subprocess.DEVNULL,
-                # gunicorn and the simulator say on these that they have started, which is no complaint.
                 stdout=subprocess.DEVNULL,
                 stderr=log,
                 # A Ctrl-C of the terminal reaches us alone, and we stop the programs in order.
@@ -197,6 +196,7 @@ def _set_environment(database_url: str, stack: Stack) -> None:
         "DATABASE_URL": database_url,
         "DEBUG": "false",
         "LOG_LEVEL": "WARNING",
+        "GUNICORN_CMD_ARGS": "--log-level warning",
         "PUBLIC_URL": f"http://{HOST}:{stack.web[1]}",
         "SECRET_KEY": secrets.token_urlsafe(48),
         "ENCRYPTION_KEYS": Fernet.generate_key().decode(),

@@ -31,10 +31,7 @@ def measure_starting(stack: Stack, world: World, scale: float) -> list[Row]:
     figure = f"chats started, {CONNECTIONS} connections"
     return [
         Row(figure=figure, measured=load.per_second, unit="/s"),
-        *(
-            Row(figure=f"{figure}, p{percent}", measured=load.percentile_ms(percent), unit="ms")
-            for percent in (50, 99)
-        ),
+        *(Row(figure=f"{figure}, p{percent}", measured=load.percentile_ms(percent), unit="ms") for percent in (50, 99)),
     ]
 
 

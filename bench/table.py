@@ -38,8 +38,10 @@ class Row:
         return asdict(self) | {"ratio": self.ratio, "meets_target": self.meets_target}
 
     def as_cells(self) -> tuple[str, ...]:
-        sign = "≥" if self.unit == "/s" else "<"
-        target = "" if self.target is None else f"{sign} {_show(self.target, self.unit)} {'✓' if self.meets_target else '✗'}"
+        target = ""
+        if self.target is not None:
+            sign, mark = "≥" if self.unit == "/s" else "<", "✓" if self.meets_target else "✗"
+            target = f"{sign} {_show(self.target, self.unit)} {mark}"
         return (
             self.figure,
             _show(self.measured, self.unit),
@@ -47,6 +49,11 @@ class Row:
             "" if self.ratio is None else f"{self.ratio:.2f}",
             target,
         )
+
+
+def runs_of(scale: float) -> int:
+    """Return how many runs the median is taken of."""
+    return 3 if scale >= 0.1 else 1
 
 
 def middle(values: Sequence[float]) -> float:

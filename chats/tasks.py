@@ -1,17 +1,20 @@
 """What the worker does about chats."""
 
+import structlog
 from django.utils import timezone
 from procrastinate.contrib.django import app
 
 from chats.services import end_expired_chats
+
+log = structlog.get_logger(__name__)
 
 
 @app.periodic(cron="* * * * * */10")
 @app.task(queueing_lock="close_expired_chats", pass_context=False)
 def close_expired_chats(timestamp: int) -> None:
     """End, every ten seconds, the chats whose time has come; their virtual numbers cool down from then on."""
-    while end_expired_chats(now=timezone.now(), limit=500):
-        pass
+    while ended := end_expired_chats(now=timezone.now()):
+        log.info("chats ended", chats=ended, reason="expired")
 
 
 @app.periodic(cron="17 3 * * *")

@@ -224,7 +224,7 @@ def record_results(results: Sequence[Result]) -> None:
     if throttled := [r for r in refused if r.throttled]:
         execute_prepared(
             _COOL_DOWN,
-            {"ids": [r.claim.virtual_number_id for r in throttled], "waits": [r.wait for r in throttled]},
+            {"ids": [r.claim.virtual_number_id for r in throttled], "waits": [float(r.wait) for r in throttled]},
         )
     if accepted:
         execute_prepared(
@@ -253,7 +253,8 @@ def _record_not_accepted(refused: Sequence[_NotAccepted]) -> None:
                 "ids": [r.claim.id for r in refused],
                 "attempts": [r.claim.attempt for r in refused],
                 "statuses": [r.status for r in refused],
-                "waits": [r.wait for r in refused],
+                # psycopg refuses a list of both int and float.
+                "waits": [float(r.wait) for r in refused],
                 "codes": [r.code[:40] for r in refused],
                 "details": [r.detail[:200] for r in refused],
                 "unused": [r.unused for r in refused],
@@ -293,8 +294,8 @@ _SEND_AGAIN = (
 _EXPIRE = """
     UPDATE messaging_message
        SET status = 'failed', due_at = NULL, failed_at = now(), error_code = 'expired',
-           error_detail = 'It could not be handed over for too long; the last reason: ' || COALESCE(
-               NULLIF(error_detail, ''), 'it waited for its turn.')
+           error_detail = left('It could not be handed over for too long; the last reason: ' || COALESCE(
+               NULLIF(error_detail, ''), 'it waited for its turn.'), 200)
      WHERE id IN (SELECT id FROM messaging_message
                    WHERE status = 'queued' AND created_at < now() - %(hours)s * interval '1 hour'
                    LIMIT 1000 FOR NO KEY UPDATE SKIP LOCKED)

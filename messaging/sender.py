@@ -9,7 +9,7 @@ import psycopg
 import structlog
 from django.conf import settings
 from django.db import Error as DatabaseError
-from django.db import connection
+from django.db import InterfaceError, OperationalError, connection
 
 from messaging.claims import (
     Claim,
@@ -107,8 +107,7 @@ class Sender:
                 break
             self._in_flight -= 1
         if self._unrecorded:
-            record_results(self._unrecorded)
-            self._log(self._unrecorded)
+            _record_results(self._unrecorded)
             self._unrecorded = []
 
     def _work(self) -> None:
@@ -164,19 +163,36 @@ class Sender:
         log.error("database unavailable", error=type(error).__name__, unrecorded=len(self._unrecorded))
         connection.close()
 
-    def _log(self, results: list[Result]) -> None:
+
+def _record_results(results: list[Result]) -> None:
+    """Record results together, or one by one when the database refuses one of them, which its lease then ends."""
+    try:
+        record_results(results)
+    except (OperationalError, InterfaceError):
+        raise
+    except DatabaseError as error:
+        if len(results) == 1:
+            log.error("result not recorded", message=str(results[0].claim.id), error=type(error).__name__)
+            return
         for result in results:
-            if result.error is None:
-                log.info("text sent", message=str(result.claim.id), attempt=result.claim.attempt)
-            else:
-                log.warning(
-                    "text not sent",
-                    message=str(result.claim.id),
-                    attempt=result.claim.attempt,
-                    outcome=result.error.outcome.value,
-                    code=result.error.code,
-                    reason=result.error.detail,
-                )
+            _record_results([result])
+    else:
+        _log_results(results)
+
+
+def _log_results(results: list[Result]) -> None:
+    for result in results:
+        if result.error is None:
+            log.info("text sent", message=str(result.claim.id), attempt=result.claim.attempt)
+        else:
+            log.warning(
+                "text not sent",
+                message=str(result.claim.id),
+                attempt=result.claim.attempt,
+                outcome=result.error.outcome.value,
+                code=result.error.code,
+                reason=result.error.detail,
+            )
 
 
 def _send(gateway: Gateway, claim: Claim, use_before: float) -> Result:

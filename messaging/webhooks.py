@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 
 import structlog
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST
@@ -12,6 +12,7 @@ from django.views.decorators.http import require_POST
 from messaging.gateways import Forged, Malformed, Unsigned, WebhookError, vonage
 from messaging.receipts import record_receipt
 from messaging.relay import receive_text
+from proxy_project.errors import error_response
 
 log = structlog.get_logger(__name__)
 
@@ -34,13 +35,9 @@ def _webhook(handle: Callable[[str, bytes], HttpResponse]) -> Callable[[HttpRequ
         except WebhookError as error:
             status = _STATUSES[type(error)]
             log.warning("webhook refused", webhook=handle.__name__, status=status, reason=str(error))
-            return JsonResponse({"type": "client_error", "errors": [_shape(error)]}, status=status)
+            return error_response(status=status, code=type(error).__name__.lower(), detail=str(error))
 
     return view
-
-
-def _shape(error: WebhookError) -> dict[str, str | None]:
-    return {"code": type(error).__name__.lower(), "detail": str(error), "attr": None}
 
 
 @_webhook

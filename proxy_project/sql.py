@@ -13,6 +13,8 @@ def execute_prepared(sql: str, params: Mapping[str, Any]) -> list[tuple[Any, ...
     PostgreSQL parses and plans the statement once a connection; the ORM's statements it plans anew each time.
     Raises Django's database errors.
     """
+    # What Django's own cursors do first: once a request, replace a connection that the server has closed.
+    connection.close_if_health_check_failed()
     connection.ensure_connection()
     with connection.wrap_database_errors, psycopg.Cursor(connection.connection) as cursor:
         cursor.execute(sql, params, prepare=True)

@@ -20,6 +20,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.utils.dateparse import parse_datetime
 from jwt.warnings import InsecureKeyLengthWarning
 from requests.adapters import HTTPAdapter
+from urllib3.exceptions import NewConnectionError
 from vonage import Auth, HttpClientOptions, Vonage, VonageError
 from vonage_http_client.errors import HttpRequestError
 from vonage_messages import Sms
@@ -87,15 +88,9 @@ class VonageGateway:
         """Hand over a text and return Vonage's `message_uuid`; raises SendError, from which nothing leaks."""
         if not re.fullmatch(r"\+[1-9][0-9]{6,14}", text.to_number, re.ASCII):
             raise SendError(Outcome.NEVER, "invalid_number", "The recipient's number cannot receive a text.")
-        try:
-            message = Sms(
-                to=text.to_number.removeprefix("+"),
-                from_=text.from_number.removeprefix("+"),
-                text=text.body,
-                client_ref=str(text.reference),
-            )
-        except pydantic.ValidationError:
-            raise SendError(Outcome.NEVER, "invalid_text", "The text is not one that Vonage takes.") from None
+        message = _make_sms(text)
+        if message is None:
+            raise SendError(Outcome.NEVER, "invalid_text", "The text is not one that Vonage takes.")
         self._close_idle_connection()
         error = None
         try:
@@ -111,6 +106,19 @@ class VonageGateway:
         if time.monotonic() - self._last_used > _IDLE_SECONDS:
             for adapter in self._session.adapters.values():
                 adapter.close()
+
+
+def _make_sms(text: OutboundText) -> Sms | None:
+    """Return the SDK's model of a text, or nothing when it refuses: its error quotes number and text."""
+    try:
+        return Sms(
+            to=text.to_number.removeprefix("+"),
+            from_=text.from_number.removeprefix("+"),
+            text=text.body,
+            client_ref=str(text.reference),
+        )
+    except pydantic.ValidationError:
+        return None
 
 
 class _PlainHTTP(HTTPAdapter):
@@ -159,7 +167,7 @@ def _explain(error: Exception) -> SendError:
             return SendError(
                 Outcome.AGAIN, "redirected", "VONAGE_API_URL answers with a redirect; is it right?"
             )
-        case requests.exceptions.ConnectionError() if "NewConnectionError" in repr(error.args):
+        case requests.exceptions.ConnectionError() if _was_never_connected(error):
             return SendError(Outcome.AGAIN, "no_connection", "Vonage could not be reached.")
         case requests.exceptions.RequestException():
             return SendError(
@@ -174,6 +182,12 @@ def _explain(error: Exception) -> SendError:
             )
         case _:
             return SendError(Outcome.UNKNOWN, type(error).__name__, "Sending ended in an unexpected error.")
+
+
+def _was_never_connected(error: requests.exceptions.ConnectionError) -> bool:
+    """Return whether there was no connection at all: refused, no route, or no such name."""
+    cause = error.args[0] if error.args else None
+    return isinstance(getattr(cause, "reason", None), NewConnectionError)
 
 
 def _gateway_id(value: str) -> str:
@@ -293,9 +307,7 @@ def read_receipt(*, authorization: str, body: bytes) -> Receipt | None:
         at=_timestamp(payload.get("timestamp")),
         error_code=re.sub(r"[^\w.-]", "", str(error.get("title", "")))[:40],
         # The carrier's words, less anything in them that could be a number.
-        error_detail=re.sub(r"\+?\d[\d\s().-]{5,}", "…", str(error.get("detail", ""))).replace("\x00", "")[
-            :200
-        ],
+        error_detail=re.sub(r"\+?\d[\d\s().-]{5,}", "…", _storable(str(error.get("detail", ""))))[:200],
         segments=_count(sms.get("count_total", sms.get("total_count"))),
         price=_price(usage.get("price")),
         currency=currency if re.fullmatch(r"[A-Z]{3}", currency := str(usage.get("currency", ""))) else "",
@@ -368,6 +380,11 @@ def _part(payload: dict[str, Any], name: str) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
+def _storable(text: str) -> str:
+    """Return `text` without what JSON can carry and PostgreSQL cannot: NUL and lone surrogates."""
+    return text.encode("utf-8", "ignore").decode().replace("\x00", "")
+
+
 def _uuid(value: Any) -> UUID | None:
     try:
         return UUID(value)
@@ -378,9 +395,9 @@ def _uuid(value: Any) -> UUID | None:
 def _timestamp(value: Any) -> float:
     try:
         parsed = parse_datetime(value)
-    except (ValueError, TypeError):
-        parsed = None
-    return parsed.timestamp() if parsed else 0.0
+        return parsed.timestamp() if parsed else 0.0
+    except (ValueError, TypeError, OverflowError):
+        return 0.0
 
 
 def _count(value: Any) -> int | None:
@@ -389,7 +406,8 @@ def _count(value: Any) -> int | None:
 
 def _price(value: Any) -> Decimal | None:
     try:
-        price = Decimal(str(value))
+        # As many places as the log keeps. What is no number, or endless, raises here or where it is compared.
+        price = Decimal(str(value)).quantize(Decimal("0.000001"))
+        return price if 0 <= price < 10**6 else None
     except InvalidOperation:
         return None
-    return price if price.is_finite() and 0 <= price < 10**6 else None

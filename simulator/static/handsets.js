@@ -183,8 +183,9 @@ class Handset {
     const bubble = fillBubble(makeElement("article", `bubble ${text.direction.replace("_", "-")}`), text);
     thread.bubbles.set(text.seq, bubble);
     if (thread.bubbles.size > MOST_BUBBLES) this.dropOldest(thread);
-    // Somebody who is looking at nothing yet, or has just texted there, is shown the thread.
-    if (this.chosen === OTHER && !this.text.value && !this.to.value) this.choose(number);
+    // Somebody who is looking at nothing yet, and not typing, is shown the thread.
+    const lookingAtNothing = this.threads.get(this.chosen).bubbles.size === 0;
+    if (lookingAtNothing && !this.text.value && !this.to.value) this.choose(number);
     if (this.chosen === number) this.append(bubble, thread);
     else {
       thread.unread += text.direction === "to_handset" ? 1 : 0;

@@ -1,12 +1,13 @@
 """Make and read rows of the message log."""
 
-from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
+from cryptography.fernet import Fernet
+from django.db import connection
 from django.utils import timezone
 
-from chats.models import Participant
+from chats.models import Participant, VirtualNumber
 from messaging.models import Message
 
 Kind = Message.Kind
@@ -21,11 +22,6 @@ def forget_introductions() -> None:
 def make_queued(recipient: Participant, body: str = "hello", **fields: Any) -> Message:
     """Return an introduction in the outbox, due now; other kinds and states by fields."""
     return Message.objects.create(**_outbound(recipient, body, fields))
-
-
-def make_many_queued(recipients: Sequence[Participant], **fields: Any) -> None:
-    """Queue a text to each, quickly."""
-    Message.objects.bulk_create([Message(**_outbound(recipient, "hello", fields)) for recipient in recipients])
 
 
 def make_relay(writer: Participant, recipient: Participant, body: str = "hello", **fields: Any) -> Message:
@@ -57,6 +53,14 @@ def read_answers() -> list[tuple[Any, str]]:
     return [(row.participant_id, row.body) for row in read_outbound(Kind.AUTO_REPLY)]
 
 
+def lose_the_key() -> None:
+    """Leave everything encrypted so far under a key that is not among ENCRYPTION_KEYS."""
+    token = Fernet(Fernet.generate_key()).encrypt(b"lost").decode()
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE messaging_message SET body = %s", [token])
+        cursor.execute("UPDATE chats_participant SET phone_number = %s, name = %s", [token, token])
+
+
 def ago(**duration: float) -> datetime:
     return timezone.now() - timedelta(**duration)
 
@@ -71,6 +75,22 @@ def _outbound(recipient: Participant, body: str, fields: dict[str, Any]) -> dict
         "chat_id": recipient.chat_id,
         "participant": recipient,
         "body": body,
-        "due_at": ago(seconds=1) if pending else None,
+        "due_at": ago(minutes=1) if pending else None,
         **fields,
     }
+
+
+def make_strangers_queued(virtual_number: VirtualNumber, count: int) -> None:
+    """Queue that many texts to different people, none of whom waits for another."""
+    Message.objects.bulk_create(
+        Message(
+            direction="out",
+            kind=Kind.AUTO_REPLY,
+            status=Status.QUEUED,
+            virtual_number=virtual_number,
+            stranger_number=f"+1415555{1000 + index:04}",
+            body="hello",
+            due_at=ago(minutes=1),
+        )
+        for index in range(count)
+    )

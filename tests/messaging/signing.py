@@ -23,9 +23,7 @@ def encode(payload: Any) -> bytes:
     return payload if isinstance(payload, bytes) else json.dumps(payload).encode()
 
 
-def make_token(
-    body: bytes, *, secret: str | None = None, headers: dict[str, Any] | None = None, **claims: Any
-) -> str:
+def make_token(body: bytes, *, secret: str | None = None, headers: dict[str, Any] | None = None, **claims: Any) -> str:
     """Return the token that Vonage signs for `body`. A claim replaces the documented one; ABSENT removes it."""
     documented = {
         "iat": int(time.time()),
@@ -42,9 +40,7 @@ def make_token(
     return f"{signed}.{_base64(hmac.digest(key.encode(), signed.encode(), digest))}"
 
 
-def signed_post(
-    client: Client, path: str, payload: Any, *, secret: str | None = None, **claims: Any
-) -> Any:
+def signed_post(client: Client, path: str, payload: Any, *, secret: str | None = None, **claims: Any) -> Any:
     """POST a payload with Vonage's signature; claims as in make_token."""
     body = encode(payload)
     return post(client, path, body, f"Bearer {make_token(body, secret=secret, **claims)}")

@@ -338,3 +338,14 @@ def test_chats_of_other_platforms_do_not_matter(client, chat, other_platform, om
     forget_introductions()
     text(client)
     assert [row.participant for row in read_outbound()] == [omar]
+
+
+def test_neither_numbers_nor_texts_are_logged(client, chat, caplog):
+    caplog.set_level("DEBUG")
+    text(client, text="a secret")
+    text(client, text="")
+    text(client, from_=STRANGER[1:], text="a secret")
+    text(client, from_="My Bank", text="a secret")
+    assert caplog.text.count("text received") == 4
+    for secret in ("secret", "Bank", *(number[1:] for number in (SARA, OMAR, STRANGER, VIRTUAL_NUMBER))):
+        assert secret not in caplog.text

@@ -101,7 +101,17 @@ def test_a_hostile_field_is_refused(client, chat, field, value):
     refuse(client, INBOUND, sms(**{field: value}))
 
 
-NO_NUMBER = ["١٤١٥٥٥٥٠١٠٠", "1415555010０", "++14155550100", "+", "12", "1" * 16, "14155550100;", " 14155550100", "0x14"]
+NO_NUMBER = [
+    "١٤١٥٥٥٥٠١٠٠",
+    "1415555010０",
+    "++14155550100",
+    "+",
+    "12",
+    "1" * 16,
+    "14155550100;",
+    " 14155550100",
+    "0x14",
+]
 
 
 @pytest.mark.parametrize("value", NO_NUMBER)
@@ -121,6 +131,7 @@ HOSTILE_RECEIPTS = {
     "a price of many digits": {"usage": {"price": "0." + "1" * 100_000, "currency": "EUR"}},
     "a price that rounds up": {"usage": {"price": "999999.9999999", "currency": "EUR"}},
     "an infinite price": {"usage": {"price": "Infinity", "currency": "EUR"}},
+    "a price of NaN": {"usage": {"price": "NaN"}},
     "a signalling NaN": {"usage": {"price": "sNaN"}},
     "a negative price": {"usage": {"price": "-1"}},
     "a currency of many letters": {"usage": {"price": "1", "currency": "EURO" * 100}},

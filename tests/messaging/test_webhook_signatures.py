@@ -80,7 +80,6 @@ GARBAGE = {
     "dots": "...",
     "two dots": "..",
     "not base64": "ä.ö.ü",
-    "a lone surrogate": "a.b.\udcff",
     "NUL": "a.\x00.b",
     "header is no object": base64.urlsafe_b64encode(b"[]").decode() + ".e30.",
     "header is deeply nested": base64.urlsafe_b64encode(b"[" * 50_000).decode() + ".e30.",

@@ -16,6 +16,7 @@ def bodies(texts: list[dict[str, str]]) -> list[str]:
 
 def test_two_people_text_each_other_and_never_see_each_others_number(service: Service) -> None:
     simulator = service.simulator
+    service.start_worker()
 
     chat = service.start_chat((SARA, "Sara"), (OMAR, "Omar"), reference="booking-8812")
     [virtual_number] = chat["virtual_numbers"]
@@ -54,7 +55,7 @@ def test_two_people_text_each_other_and_never_see_each_others_number(service: Se
 
     numbers_and_texts = [SARA, OMAR, ALICE, virtual_number, GREETING, ANSWER, "I see you", "umbrella", "Sara", "Omar"]
     for process, log in service.logs().items():
-        assert log, f"{process} logged nothing"
+        assert log or process == "worker", f"{process} logged nothing"
         for secret in numbers_and_texts:
             assert secret.removeprefix("+") not in log, f"{process} logged what it must not"
 
@@ -72,6 +73,20 @@ def test_texts_to_a_service_that_is_down_arrive_when_it_is_up_again(service: Ser
     assert len(service.simulator.texts_to(OMAR)) == 2
 
 
+def test_a_web_process_killed_in_a_burst_loses_nothing_and_relays_nothing_twice(service: Service) -> None:
+    chat = service.start_chat((SARA, "Sara"), (OMAR, "Omar"))
+    service.wait_until_sent()
+    expected = [f"no. {index}" for index in range(200)]
+    for index, body in enumerate(expected):
+        service.simulator.text(SARA, chat["virtual_numbers"][0], body, copies=1 + index % 2)
+        if index == 100:
+            service.kill("web")
+    service.start_web()
+    service.simulator.wait_until_quiet(timeout=60)
+    service.wait_until_sent()
+    assert sorted(bodies(service.simulator.texts_to(OMAR))[1:]) == sorted(expected)
+
+
 def test_the_worker_ends_a_chat_on_time(service: Service) -> None:
     chat = service.start_chat((SARA, "Sara"), (OMAR, "Omar"))
     service.query(f"UPDATE chats_chat SET expires_at = now() - interval '1 second' WHERE id = '{chat['id']}'")
@@ -83,3 +98,4 @@ def test_the_worker_ends_a_chat_on_time(service: Service) -> None:
 
     ended = wait_until(find_ended, timeout=30, waiting_for="the worker's turn")
     assert ended["end_reason"] == "expired"
+    wait_until(lambda: "chats ended" in service.log("worker"), waiting_for="the worker to say so")

@@ -1,0 +1,69 @@
+"""The sender's statements read a few rows of a partial index, however long the log is."""
+
+import re
+
+import pytest
+from django.db import connection
+
+from chats.models import VirtualNumber
+from messaging import claims, receipts
+from tests.messaging.rows import make_queued, make_strangers_queued
+
+pytestmark = pytest.mark.django_db
+
+FINISHED_ROWS = 30_000
+_FINISHED = """
+    INSERT INTO messaging_message (id, direction, kind, status, virtual_number_id, chat_id, participant_id,
+                                   gateway_id, sent_at)
+    SELECT gen_random_uuid(), 'out', 'relay', CASE n %% 10 WHEN 0 THEN 'failed' ELSE 'delivered' END,
+           %(number)s, %(chat)s, %(participant)s, 'finished-' || n, now()
+      FROM generate_series(1, %(rows)s) AS n
+"""
+
+# What each statement is given, and the indexes that it has to use; `*` is a value that the plan does not know.
+STATEMENTS = {
+    "claim": (claims._CLAIM, {"message_queued", "message_pending_by_person"}),
+    "next due": (claims._NEXT_DUE, {"message_queued"}),
+    "leases ended": (claims._LEASES_ENDED, {"message_in_doubt"}),
+    "send again": (claims._SEND_AGAIN, {"message_in_doubt"}),
+    "expire": (claims._EXPIRE, {"message_queued_since"}),
+    "receipt by reference": (receipts._RECORD_BY_REFERENCE, {"messaging_message_pkey"}),
+    "receipt by gateway id": (receipts._RECORD_BY_GATEWAY_ID, {"outbound_gateway_id"}),
+}
+
+
+@pytest.fixture
+def long_log(chat, omar, virtual_number: VirtualNumber) -> None:
+    """A log of finished texts, with some in the outbox."""
+    with connection.cursor() as cursor:
+        parameters = {"number": virtual_number.pk, "chat": chat.pk, "participant": omar.pk, "rows": FINISHED_ROWS}
+        cursor.execute(_FINISHED, parameters)
+        for _ in range(5):
+            make_queued(omar)
+        make_queued(omar, status="sending")
+        make_queued(omar, status="unconfirmed")
+        make_strangers_queued(virtual_number, 20)
+        cursor.execute("ANALYZE messaging_message")
+
+
+def read_plan(statement: str) -> str:
+    """Return the plan that PostgreSQL makes without knowing the parameters: the one a prepared statement ends with."""
+    names = list(dict.fromkeys(re.findall(r"%\((\w+)\)s", statement)))
+    numbered = re.sub(r"%\((\w+)\)s", lambda match: f"${names.index(match[1]) + 1}", statement)
+    with connection.cursor() as cursor:
+        cursor.execute(f"EXPLAIN (GENERIC_PLAN) {numbered}".replace("%%", "%"))
+        return "\n".join(line for (line,) in cursor.fetchall())
+
+
+@pytest.mark.parametrize(("statement", "indexes"), STATEMENTS.values(), ids=STATEMENTS)
+def test_a_long_log_is_not_read(long_log, statement, indexes):
+    plan = read_plan(statement)
+    assert "Seq Scan on messaging_message" not in plan, plan
+    used = set(re.findall(r"(?:using|on) (message_\w+|outbound_gateway_id|messaging_message_pkey)", plan))
+    assert indexes <= used, plan
+
+
+def test_a_plan_without_the_indexes_would_be_noticed(long_log):
+    with connection.cursor() as cursor:
+        cursor.execute("DROP INDEX message_queued")
+    assert not STATEMENTS["claim"][1] <= set(re.findall(r"(?:using|on) (\w+)", read_plan(claims._CLAIM)))

@@ -1,17 +1,16 @@
 """The operator's pages of chats and virtual numbers; only the services change a chat or add a number."""
 
 import json
-import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 from uuid import UUID
 
+import phonenumbers
 from django import forms
-from django.apps import apps
 from django.contrib import admin, messages
 from django.contrib.admin.views.main import PAGE_VAR, SEARCH_VAR
 from django.core.exceptions import PermissionDenied
-from django.db.models import Count, OuterRef, Prefetch, Q, QuerySet, Subquery
+from django.db.models import Count, OuterRef, Prefetch, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import redirect
@@ -37,25 +36,6 @@ TRANSCRIPT_LIMIT = 200
 # Each is a transaction of its own, within one request.
 END_AT_ONCE_LIMIT = 100
 
-_PAGES = (
-    ("Chats", "forum", "chats", "chat"),
-    ("Message log", "list_alt", "messaging", "message"),
-    ("Virtual numbers", "dialpad", "chats", "virtualnumber"),
-    ("Platforms", "apartment", "platforms", "platform"),
-    ("API keys", "key", "platforms", "apikey"),
-    ("Users", "group", "auth", "user"),
-)
-
-
-def list_pages(request: HttpRequest) -> list[dict[str, Any]]:
-    """Return the sidebar, for unfold: the pages this person may see."""
-    items = [
-        {"title": title, "icon": icon, "link": reverse(f"admin:{app}_{model}_changelist")}
-        for title, icon, app, model in _PAGES
-        if admin.site.get_model_admin(apps.get_model(app, model)).has_view_permission(request)
-    ]
-    return [{"items": items}]
-
 
 class SamePersonFilter(admin.SimpleListFilter):
     """The chats of one person, named by one of their participants: no address holds their number."""
@@ -68,11 +48,11 @@ class SamePersonFilter(admin.SimpleListFilter):
         return [(value, "the person searched for")] if value else []
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Chat]) -> QuerySet[Chat]:
-        participant_id = _read_uuid(self.value() or "")
-        if participant_id is None:
+        value = self.value()
+        if value is None:
             return queryset
         same_person = Participant.objects.filter(
-            phone_digest=Subquery(Participant.objects.filter(pk=participant_id).values("phone_digest"))
+            phone_digest__in=Participant.objects.filter(pk__in=_read_uuids(value)).values("phone_digest")
         )
         return queryset.filter(pk__in=same_person.values("chat"))
 
@@ -90,7 +70,8 @@ class EndChatsForm(forms.Form):
 class ChatAdmin(ModelAdmin):
     list_display = ("chat_", "platform", "people", "numbers", "status_", "created_at", "last_text_",
                     "expires_at", "ended_at")  # fmt: skip
-    list_filter = ("status", ("platform", admin.RelatedOnlyFieldListFilter), SamePersonFilter)
+    # All platforms: to find those that have chats would read every chat.
+    list_filter = ("status", "platform", SamePersonFilter)
     list_display_links = ("chat_",)
     list_per_page = 50
     list_disable_select_all = True
@@ -107,7 +88,7 @@ class ChatAdmin(ModelAdmin):
     actions_detail = ("end_one_chat",)
     change_form_after_template = "chats/transcript.html"
     fields = ("id", "platform", "reference_", "status_", "people", "created_at", "expires_at", "ended_at",
-              "end_reason", "metadata_")  # fmt: skip
+              "end_reason_", "metadata_")  # fmt: skip
 
     class Media:
         css = {"all": ("chats/transcript.css",)}
@@ -136,12 +117,10 @@ class ChatAdmin(ModelAdmin):
             .annotate(last_text_at=Subquery(last_text.values("created_at")[:1]))
         )
 
-    def changelist_view(
-        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
-    ) -> HttpResponse:
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         is_posted = request.method == "POST"
         searched = (request.POST if is_posted else request.GET).get(SEARCH_VAR)
-        if searched is not None and (is_posted or _read_number(searched)):
+        if searched is not None and (is_posted or _may_be_number(searched)):
             if not self.has_view_permission(request):
                 raise PermissionDenied
             return self._show_search(request, searched)
@@ -149,30 +128,29 @@ class ChatAdmin(ModelAdmin):
 
     def _show_search(self, request: HttpRequest, searched: str) -> HttpResponse:
         """Answer a search, which is posted, with an address that has no phone number in it."""
+        text = searched.strip()
         address = request.GET.copy()
         for parameter in (SEARCH_VAR, PAGE_VAR, SamePersonFilter.parameter_name):
             address.pop(parameter, None)
-        if number := _read_number(searched):
-            person = Participant.objects.filter(phone_digest=digest_number(number)).values_list("pk").first()
-            if person is None:
-                messages.warning(request, "Nobody with this phone number takes part in a chat.")
-                return redirect("admin:chats_chat_changelist")
-            address[SamePersonFilter.parameter_name] = str(person[0])
-        elif searched.strip():
-            address[SEARCH_VAR] = searched.strip()
+        if not _may_be_number(text):
+            address[SEARCH_VAR] = text
+        elif person_id := _find_person(text):
+            address[SamePersonFilter.parameter_name] = str(person_id)
+        elif chats := list(_chats_by_reference(text).values_list("pk", flat=True)):
+            address[SEARCH_VAR] = " ".join(str(chat_id) for chat_id in chats)
+        else:
+            address[SamePersonFilter.parameter_name] = "nobody"
+            messages.warning(request, "No chat has this reference, and nobody in a chat has this phone number.")
         return HttpResponseRedirect(f"{reverse('admin:chats_chat_changelist')}?{address.urlencode()}")
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Chat], search_term: str
     ) -> tuple[QuerySet[Chat], bool]:
-        if not search_term.strip():
+        text = search_term.strip()
+        if not text:
             return queryset, False
-        # By the platforms, because the index on references begins with them.
-        platforms = list(Platform.objects.values_list("pk", flat=True))
-        found = Q(platform__in=platforms, reference=search_term.strip())
-        if chat_id := _read_uuid(search_term.strip()):
-            found |= Q(pk=chat_id)
-        return queryset.filter(found), False
+        chat_ids = _read_uuids(text) or _chats_by_reference(text).values("pk")
+        return queryset.filter(pk__in=chat_ids), False
 
     def render_change_form(
         self,
@@ -209,9 +187,7 @@ class ChatAdmin(ModelAdmin):
             raise Http404("There is no such chat.")
         return self._end_or_confirm(request, [chat]) or redirect("admin:chats_chat_change", chat.pk)
 
-    def _end_or_confirm(
-        self, request: HttpRequest, chats: Sequence[Chat], *, action: str = ""
-    ) -> HttpResponse | None:
+    def _end_or_confirm(self, request: HttpRequest, chats: Sequence[Chat], *, action: str = "") -> HttpResponse | None:
         """End `chats` when a reason was posted, else ask for it; None when they are ended."""
         is_confirmed = request.method == "POST" and "confirmed" in request.POST
         form = EndChatsForm(request.POST if is_confirmed else None)
@@ -240,14 +216,17 @@ class ChatAdmin(ModelAdmin):
         return TemplateResponse(request, "chats/confirm.html", context)
 
     def _end(self, request: HttpRequest, chats: Sequence[Chat], *, reason: str) -> None:
-        open_chats = [chat for chat in chats if chat.status == Chat.Status.OPEN]
-        for chat in open_chats:
-            end_chat(chat_id=chat.pk, reason=reason, now=timezone.now())
-            self.log_change(request, chat, f"Ended the chat: {reason}")
-        if open_chats:
-            messages.success(request, f"Ended {_count(len(open_chats), 'chat')}.")
-        if over := len(chats) - len(open_chats):
-            messages.info(request, f"{_count(over, 'chat')} had ended before and stayed as they were.")
+        ended = 0
+        for chat in chats:
+            now = timezone.now()
+            # Another may have ended it since it was read: then it has another time.
+            if chat.status == Chat.Status.OPEN and end_chat(chat_id=chat.pk, reason=reason, now=now).ended_at == now:
+                self.log_change(request, chat, f"Ended the chat: {reason}")
+                ended += 1
+        if ended:
+            messages.success(request, f"Ended {_count(ended, 'chat')}.")
+        if over := len(chats) - ended:
+            messages.info(request, f"{_count(over, 'chat')} had ended before; nothing changed there.")
 
     @display(description="Chat", header=True)
     def chat_(self, chat: Chat) -> tuple[str, str]:
@@ -272,6 +251,10 @@ class ChatAdmin(ModelAdmin):
     @display(description="Last text")
     def last_text_(self, chat: Chat) -> Any:
         return chat.last_text_at  # type: ignore[attr-defined]
+
+    @display(description="End reason")
+    def end_reason_(self, chat: Chat) -> str:
+        return hide_numbers(chat.end_reason, _numbers_of(chat))
 
     @display(description="Metadata")
     def metadata_(self, chat: Chat) -> str:
@@ -354,16 +337,33 @@ class VirtualNumberAdmin(ModelAdmin):
         return number.open_chats  # type: ignore[attr-defined]
 
 
-def _read_number(text: str) -> str | None:
-    number = re.sub(r"[\s().\-]", "", text)
-    return number if re.fullmatch(r"\+[1-9][0-9]{6,14}", number) else None
+def _may_be_number(text: str) -> bool:
+    """Whether it may not stand in an address: seven digits are a phone number in some country."""
+    return sum(character.isdigit() for character in text) >= 7 and not _read_uuids(text)
 
 
-def _read_uuid(text: str) -> UUID | None:
+def _find_person(text: str) -> UUID | None:
+    """Return one of the participants that have the phone number `text` writes, in whatever way, with its country."""
     try:
-        return UUID(text)
-    except ValueError:
+        number = phonenumbers.parse(f"+{phonenumbers.normalize_digits_only(text).removeprefix('00')}")
+    except phonenumbers.NumberParseException:
         return None
+    digest = digest_number(phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164))
+    return Participant.objects.filter(phone_digest=digest).order_by().values_list("pk", flat=True).first()
+
+
+def _chats_by_reference(text: str) -> QuerySet[Chat]:
+    """Return the chats that have this reference, one a platform at most."""
+    # By the platforms, because the index on references begins with them.
+    return Chat.objects.filter(platform__in=list(Platform.objects.values_list("pk", flat=True)), reference=text)
+
+
+def _read_uuids(text: str) -> list[UUID]:
+    """Return the ids that `text` is made of, none if there is anything else."""
+    try:
+        return [UUID(word) for word in text.split()]
+    except ValueError:
+        return []
 
 
 def _short_id(chat: Chat) -> str:

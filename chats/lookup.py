@@ -59,8 +59,6 @@ def find_match(*, from_number: str, to_number: str) -> Match:
     return Match(
         virtual_number_id=number_id,
         sender=Side(sender_id, chat_id, number_id) if sender_id else None,
-        counterpart=Side(counterpart_id, chat_id, counterpart_number_id)
-        if counterpart_id and not ended_at
-        else None,
+        counterpart=Side(counterpart_id, chat_id, counterpart_number_id) if counterpart_id and not ended_at else None,
         ended_at=ended_at,
     )

@@ -53,17 +53,13 @@ class VirtualNumber(models.Model):
         ordering = ("number",)
         constraints = (
             # Everything on the wire is E.164; what is not would never be matched by a webhook.
-            models.CheckConstraint(
-                condition=Q(number__regex=r"^\+[1-9][0-9]{6,14}$"), name="virtual_number_is_e164"
-            ),
+            models.CheckConstraint(condition=Q(number__regex=r"^\+[1-9][0-9]{6,14}$"), name="virtual_number_is_e164"),
             # The sender divides by it.
             models.CheckConstraint(condition=Q(messages_per_second__gt=0), name="virtual_number_has_a_rate"),
         )
         # Opening a chat reads the active numbers of a platform, or the shared ones.
         indexes = (
-            models.Index(
-                fields=["platform", "country"], condition=Q(state="active"), name="virtual_number_pool"
-            ),
+            models.Index(fields=["platform", "country"], condition=Q(state="active"), name="virtual_number_pool"),
         )
 
     def __str__(self) -> str:
@@ -127,9 +123,7 @@ class Participant(models.Model):
 
     id = models.UUIDField(primary_key=True, default=make_id, editable=False)
     chat = models.ForeignKey(Chat, on_delete=models.CASCADE, related_name="participants")
-    position = models.PositiveSmallIntegerField(
-        help_text="1 or 2: the order in which the platform named them."
-    )
+    position = models.PositiveSmallIntegerField(help_text="1 or 2: the order in which the platform named them.")
     name = EncryptedTextField(blank=True, default="")
     phone_number = EncryptedTextField()
     phone_digest = models.BinaryField()

@@ -15,7 +15,7 @@ from django.db import transaction
 from messaging.failures import tell_sender
 from messaging.gateways import OutboundText, Outcome, SendError
 from proxy_project.encryption import decrypt
-from proxy_project.sql import execute_prepared
+from proxy_project.sql import execute_planned, execute_prepared
 
 # A number that was idle may catch up on this much of its rate at once; the rate is taken a little lower in
 # return, so that no second ever holds more texts than it allows.
@@ -149,7 +149,8 @@ def claim_texts(*, limit: int) -> list[Claim]:
 
 
 def _claim(limit: int) -> list[Claim]:
-    rows = execute_prepared(_CLAIM, {"limit": limit, "lease": settings.SEND_LEASE_SECONDS})
+    # Kept from an idle start, its plan took a second to claim from 3,000 texts; planning takes 0.6 ms.
+    rows = execute_planned(_CLAIM, {"limit": limit, "lease": settings.SEND_LEASE_SECONDS})
     return [Claim(*row) for row in rows]
 
 
@@ -167,7 +168,7 @@ _NEXT_DUE = f"""
 
 def seconds_until_due() -> float | None:
     """Return in how many seconds the next queued text may be sent, at the earliest; None when none is queued."""
-    seconds: float | None = execute_prepared(_NEXT_DUE, {})[0][0]
+    seconds: float | None = execute_planned(_NEXT_DUE, {})[0][0]
     return seconds
 
 
@@ -273,9 +274,7 @@ def _judge(claim: Claim, error: SendError) -> _NotAccepted:
         case Outcome.NEVER:
             return _NotAccepted(claim, "failed", 0, error.code, error.detail)
         case Outcome.UNKNOWN:
-            return _NotAccepted(
-                claim, "unconfirmed", settings.UNCONFIRMED_WAIT_SECONDS, error.code, error.detail
-            )
+            return _NotAccepted(claim, "unconfirmed", settings.UNCONFIRMED_WAIT_SECONDS, error.code, error.detail)
 
 
 def backoff_seconds(attempt: int) -> float:
@@ -288,9 +287,7 @@ _LEASES_ENDED = """
            error_code = 'answer_lost', error_detail = 'The sender stopped before it had an answer.'
      WHERE status = 'sending' AND due_at <= now()
 """
-_SEND_AGAIN = (
-    "UPDATE messaging_message SET status = 'queued' WHERE status = 'unconfirmed' AND due_at <= now()"
-)
+_SEND_AGAIN = "UPDATE messaging_message SET status = 'queued' WHERE status = 'unconfirmed' AND due_at <= now()"
 _EXPIRE = """
     UPDATE messaging_message
        SET status = 'failed', due_at = NULL, failed_at = now(), error_code = 'expired',

@@ -66,9 +66,7 @@ class Message(models.Model):
     kind = models.CharField(max_length=12, choices=Kind)
     status = models.CharField(max_length=12, choices=Status)
     virtual_number = models.ForeignKey(VirtualNumber, on_delete=models.PROTECT, null=True, db_index=False)
-    chat = models.ForeignKey(
-        Chat, on_delete=models.CASCADE, null=True, related_name="messages", db_index=False
-    )
+    chat = models.ForeignKey(Chat, on_delete=models.CASCADE, null=True, related_name="messages", db_index=False)
     # Whose text it is: the sender of an inbound one, the recipient of an outbound one.
     participant = models.ForeignKey(
         Participant, on_delete=models.CASCADE, null=True, related_name="messages", db_index=False
@@ -76,9 +74,7 @@ class Message(models.Model):
     # Somebody who is no participant, kept only then.
     stranger_number = EncryptedTextField(blank=True, default="", db_default="")
     stranger_digest = models.BinaryField(null=True)
-    relays = models.ForeignKey(
-        "self", on_delete=models.CASCADE, null=True, related_name="relayed_as", db_index=False
-    )
+    relays = models.ForeignKey("self", on_delete=models.CASCADE, null=True, related_name="relayed_as", db_index=False)
     body = EncryptedTextField(blank=True, default="", db_default="")
 
     attempts = models.PositiveSmallIntegerField(default=0, db_default=0)
@@ -109,9 +105,7 @@ class Message(models.Model):
             models.UniqueConstraint(
                 fields=["relays"], condition=Q(relays__isnull=False), name="inbound_is_relayed_once"
             ),
-            models.UniqueConstraint(
-                fields=["once_key"], condition=Q(once_key__isnull=False), name="said_at_most_once"
-            ),
+            models.UniqueConstraint(fields=["once_key"], condition=Q(once_key__isnull=False), name="said_at_most_once"),
             models.CheckConstraint(
                 condition=Q(direction="in", status__in=("relayed", "late", "unmatched", "blocked"))
                 | Q(
@@ -136,9 +130,7 @@ class Message(models.Model):
             # The transcript of a chat, in the API and the admin.
             models.Index(fields=["chat", "position"], name="message_transcript"),
             # The sender: what is due for a virtual number.
-            models.Index(
-                fields=["virtual_number", "due_at"], condition=Q(status="queued"), name="message_queued"
-            ),
+            models.Index(fields=["virtual_number", "due_at"], condition=Q(status="queued"), name="message_queued"),
             # The sender: does an earlier text to the same person still wait?
             models.Index(
                 fields=["participant", "position"],

@@ -57,9 +57,7 @@ def queue_text(
     )
 
 
-def queue_text_to_stranger(
-    *, virtual_number_id: UUID, phone_number: str, body: str, once_key: str
-) -> UUID | None:
+def queue_text_to_stranger(*, virtual_number_id: UUID, phone_number: str, body: str, once_key: str) -> UUID | None:
     """Queue an automatic reply to somebody who is no participant; None when `once_key` was used already."""
     return _queue(
         kind=Message.Kind.AUTO_REPLY,

@@ -23,9 +23,7 @@ def validate_introduction(template: str) -> None:
         known = ", ".join(f"{{{field}}}" for field in INTRODUCTION_FIELDS)
         raise ValidationError(f"Use only these fields in braces: {known}.", code="unknown_field") from error
     if re.search(r"{\w+[^\w}]", template):
-        raise ValidationError(
-            "Use a field as it is, such as {counterpart}, without a format.", code="unknown_field"
-        )
+        raise ValidationError("Use a field as it is, such as {counterpart}, without a format.", code="unknown_field")
     if not re.search(r"\bSTOP\b", template):
         raise ValidationError("Say how to opt out, such as “Reply STOP to opt out.”", code="no_opt_out")
     validate_no_phone_number(template)
@@ -34,9 +32,7 @@ def validate_introduction(template: str) -> None:
 def validate_no_phone_number(text: str) -> None:
     """Raise ValidationError when `text` could quote a phone number: seven digits or more, however separated."""
     if re.search(r"(?:\d[\s().\-/+]*){7}", text):
-        raise ValidationError(
-            "Must not contain a phone number: it would be texted to people.", code="phone_number"
-        )
+        raise ValidationError("Must not contain a phone number: it would be texted to people.", code="phone_number")
 
 
 class Platform(models.Model):

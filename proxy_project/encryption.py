@@ -38,9 +38,7 @@ class EncryptedTextField(models.TextField):
 
     def get_lookup(self, lookup_name: str) -> Any:
         if lookup_name != "isnull":
-            raise TypeError(
-                f"{self.name} is encrypted; every token differs, so it cannot be compared in SQL."
-            )
+            raise TypeError(f"{self.name} is encrypted; every token differs, so it cannot be compared in SQL.")
         return super().get_lookup(lookup_name)
 
 

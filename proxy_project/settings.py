@@ -54,9 +54,7 @@ SEND_LEASE_SECONDS = _config.number("SEND_LEASE_SECONDS", 60, minimum=1)
 UNCONFIRMED_WAIT_SECONDS = _config.number("UNCONFIRMED_WAIT_SECONDS", 120, minimum=0)
 SEND_FOR_HOURS = _config.number("SEND_FOR_HOURS", 24, minimum=0.001)
 if SEND_LEASE_SECONDS < 2 * SEND_TIMEOUT_SECONDS + 1:
-    _config.problem(
-        "SEND_LEASE_SECONDS must be more than twice SEND_TIMEOUT_SECONDS (to connect, and to be answered)."
-    )
+    _config.problem("SEND_LEASE_SECONDS must be more than twice SEND_TIMEOUT_SECONDS (to connect, and to be answered).")
 
 if not DEBUG:
     _config.secret("DATABASE_URL")
@@ -184,7 +182,7 @@ UNFOLD = {
     "SITE_URL": None,
     "SHOW_HISTORY": True,
     "SHOW_VIEW_ON_SITE": False,
-    "SIDEBAR": {"navigation": "chats.admin.list_pages"},
+    "SIDEBAR": {"navigation": "platforms.admin.list_pages"},
 }
 
 # --- Logs: ids only. Libraries that would quote a number or a text are silent at every level. ---------------

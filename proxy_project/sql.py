@@ -1,4 +1,4 @@
-"""Run the few statements that every text needs as prepared statements."""
+"""Run the few statements that every text needs, past the ORM, most of them as prepared statements."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -13,9 +13,21 @@ def execute_prepared(sql: str, params: Mapping[str, Any]) -> list[tuple[Any, ...
     PostgreSQL parses and plans the statement once a connection; the ORM's statements it plans anew each time.
     Raises Django's database errors.
     """
+    return _execute(sql, params, prepare=True)
+
+
+def execute_planned(sql: str, params: Mapping[str, Any]) -> list[tuple[Any, ...]]:
+    """Run `sql` like execute_prepared, but have it planned for what is in the tables now.
+
+    For a statement whose rows come in bursts: a plan kept from when there were none compares all with all.
+    """
+    return _execute(sql, params, prepare=False)
+
+
+def _execute(sql: str, params: Mapping[str, Any], *, prepare: bool) -> list[tuple[Any, ...]]:
     # What Django's own cursors do first: once a request, replace a connection that the server has closed.
     connection.close_if_health_check_failed()
     connection.ensure_connection()
     with connection.wrap_database_errors, psycopg.Cursor(connection.connection) as cursor:
-        cursor.execute(sql, params, prepare=True)
+        cursor.execute(sql, params, prepare=prepare)
         return cursor.fetchall() if cursor.description else []

@@ -44,6 +44,8 @@ _CLOCK_LEEWAY_SECONDS = 120
 # A carrier's load balancer closes idle connections; a request on one that is just closing has no known outcome.
 _IDLE_SECONDS = 20
 _TOKEN_SECONDS = 600
+# A number that rests for days because of one header is worse than one more 429.
+_LONGEST_RETRY_AFTER_SECONDS = 3600
 
 # The account's signature secret may be shorter than HS256 recommends; it is Vonage's to choose.
 warnings.filterwarnings("ignore", category=InsecureKeyLengthWarning)
@@ -78,9 +80,7 @@ class VonageGateway:
         session.proxies = requests.utils.get_environ_proxies(settings.VONAGE_API_URL)
         session.trust_env = False
         if host.scheme == "http":
-            session.mount(
-                f"https://{host.netloc}", _PlainHTTP(pool_connections=1, pool_maxsize=1, max_retries=0)
-            )
+            session.mount(f"https://{host.netloc}", _PlainHTTP(pool_connections=1, pool_maxsize=1, max_retries=0))
         self._session = session
         self._last_used = 0.0
 
@@ -164,22 +164,16 @@ def _explain(error: Exception) -> SendError:
         case requests.exceptions.SSLError() | requests.exceptions.ProxyError():
             return SendError(Outcome.AGAIN, "no_connection", "No secure connection to Vonage could be made.")
         case requests.exceptions.TooManyRedirects():
-            return SendError(
-                Outcome.AGAIN, "redirected", "VONAGE_API_URL answers with a redirect; is it right?"
-            )
+            return SendError(Outcome.AGAIN, "redirected", "VONAGE_API_URL answers with a redirect; is it right?")
         case requests.exceptions.ConnectionError() if _was_never_connected(error):
             return SendError(Outcome.AGAIN, "no_connection", "Vonage could not be reached.")
         case requests.exceptions.RequestException():
-            return SendError(
-                Outcome.UNKNOWN, "answer_lost", "The connection was lost before Vonage answered."
-            )
+            return SendError(Outcome.UNKNOWN, "answer_lost", "The connection was lost before Vonage answered.")
         case TypeError() | pydantic.ValidationError() | ValueError():
             # A 2xx whose body is not what is documented: accepted, as far as anybody can tell.
             return SendError(Outcome.UNKNOWN, "answer_unreadable", "Vonage's answer could not be read.")
         case jwt.PyJWTError() | VonageError():
-            return SendError(
-                Outcome.AGAIN, "bad_private_key", "VONAGE_PRIVATE_KEY cannot sign; is it the right PEM?"
-            )
+            return SendError(Outcome.AGAIN, "bad_private_key", "VONAGE_PRIVATE_KEY cannot sign; is it the right PEM?")
         case _:
             return SendError(Outcome.UNKNOWN, type(error).__name__, "Sending ended in an unexpected error.")
 
@@ -214,9 +208,7 @@ def _explain_answer(response: requests.Response) -> SendError:
         case 404 | 405:
             return SendError(Outcome.AGAIN, code, "There is no Messages API at VONAGE_API_URL.")
         case 504:
-            return SendError(
-                Outcome.UNKNOWN, code, "Vonage's gateway timed out; the text may have been accepted."
-            )
+            return SendError(Outcome.UNKNOWN, code, "Vonage's gateway timed out; the text may have been accepted.")
         case 408 | 425:
             return SendError(Outcome.AGAIN, code, "Vonage did not take the request in time.")
         case status if status >= 500:
@@ -229,9 +221,7 @@ def _explain_answer(response: requests.Response) -> SendError:
         case status if status >= 400:
             return SendError(Outcome.NEVER, code, f"Vonage refused the text{_invalid_parameters(response)}.")
         case _:
-            return SendError(
-                Outcome.AGAIN, code, "VONAGE_API_URL does not answer as the Messages API; is it right?"
-            )
+            return SendError(Outcome.AGAIN, code, "VONAGE_API_URL does not answer as the Messages API; is it right?")
 
 
 def _invalid_parameters(response: requests.Response) -> str:
@@ -244,7 +234,7 @@ def _invalid_parameters(response: requests.Response) -> str:
 
 
 def _seconds(value: str | None) -> float | None:
-    return float(value) if value and re.fullmatch(r"[0-9]{1,6}", value) else None
+    return min(float(value), _LONGEST_RETRY_AFTER_SECONDS) if value and re.fullmatch(r"[0-9]{1,6}", value) else None
 
 
 # --- Webhooks ---------------------------------------------------------------------------------------------

@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 
 from chats.models import VirtualNumber
 from messaging import claims, receipts
@@ -47,7 +47,7 @@ def long_log(chat, omar, virtual_number: VirtualNumber) -> None:
 
 
 def read_plan(statement: str) -> str:
-    """Return the plan that PostgreSQL makes without knowing the parameters: the one a prepared statement ends with."""
+    """Return the plan that PostgreSQL makes without knowing the parameters, as for a prepared statement."""
     names = list(dict.fromkeys(re.findall(r"%\((\w+)\)s", statement)))
     numbered = re.sub(r"%\((\w+)\)s", lambda match: f"${names.index(match[1]) + 1}", statement)
     with connection.cursor() as cursor:
@@ -67,3 +67,27 @@ def test_a_plan_without_the_indexes_would_be_noticed(long_log):
     with connection.cursor() as cursor:
         cursor.execute("DROP INDEX message_queued")
     assert not STATEMENTS["claim"][1] <= set(re.findall(r"(?:using|on) (\w+)", read_plan(claims._CLAIM)))
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_burst_after_an_idle_start_does_not_meet_the_plan_of_an_empty_log(virtual_number: VirtualNumber):
+    with connection.cursor() as cursor:
+        cursor.execute("VACUUM ANALYZE messaging_message, chats_virtualnumber")
+    for _ in range(10):
+        assert claims.claim_texts(limit=1) == []
+    make_strangers_queued(virtual_number, 1000)
+    # A plan made for no rows compares every waiting text with every other: 500,000 rows here.
+    with transaction.atomic():
+        assert len(claims.claim_texts(limit=1)) == 1
+        assert 1000 <= count_rows_read() < 20_000
+
+
+def count_rows_read() -> int:
+    """Return how many rows of the log, and entries of its indexes, this transaction has read."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT sum(pg_stat_get_xact_tuples_returned(oid)) FROM pg_class"
+            " WHERE oid = 'messaging_message'::regclass"
+            " OR oid IN (SELECT indexrelid FROM pg_index WHERE indrelid = 'messaging_message'::regclass)"
+        )
+        return int(cursor.fetchone()[0])

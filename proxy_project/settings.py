@@ -143,6 +143,9 @@ WHITENOISE_USE_FINDERS = True
 # --- Transport security: decided by how the world reaches us, since TLS ends at the proxy in front ---------
 _https = _public.scheme == "https"
 CSRF_TRUSTED_ORIGINS = [f"{_public.scheme}://{_public.netloc}"]
+if _https:
+    # Whoever sends it without being the proxy changes nothing but the links in their own answer.
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = _https
 SESSION_COOKIE_HTTPONLY = True
 SECURE_HSTS_SECONDS = 365 * 24 * 3600 if _https else 0

@@ -69,6 +69,8 @@ _BUSY = """
 # `number` locks the numbers it serves, so that two senders share the work and not its pace; `due` holds for each
 # number what its rate allows, in order, and of each person's texts only the first that still waits; `picked`
 # takes from each number in turn. NO KEY: rows that refer to a number may be written meanwhile.
+# PostgreSQL expects the queue to be empty, and would join all of it with all of it: OFFSET 0 makes the question for
+# an earlier text a probe for each text, COALESCE makes it find the picked rows by their id.
 _CLAIM = f"""
     {_BUSY},
     number AS (
@@ -90,7 +92,9 @@ _CLAIM = f"""
                   AND NOT EXISTS (
                           SELECT FROM messaging_message AS earlier
                            WHERE earlier.participant_id = waiting.participant_id
-                             AND earlier.position < waiting.position AND earlier.status IN {_PENDING}
+                             AND earlier.position < waiting.position
+                             AND earlier.direction = 'out' AND earlier.status IN {_PENDING}
+                          OFFSET 0
                       )
                 ORDER BY due_at, position
                 LIMIT LEAST(%(limit)s, 1 + floor(extract(epoch FROM now() - number.since) * number.rate)::int)
@@ -108,7 +112,7 @@ _CLAIM = f"""
         UPDATE messaging_message AS message
            SET status = 'sending', attempts = attempts + 1, due_at = now() + %(lease)s * interval '1 second'
           FROM picked
-         WHERE message.id = picked.id AND message.status = 'queued'
+         WHERE message.id = picked.id AND COALESCE(message.status, '') = 'queued'
         RETURNING message.id, attempts, virtual_number_id, participant_id, stranger_number, body
     )
     SELECT claimed.id, attempts, number.id, number.number,
@@ -294,7 +298,7 @@ _EXPIRE = """
            error_detail = left('It could not be handed over for too long; the last reason: ' || COALESCE(
                NULLIF(error_detail, ''), 'it waited for its turn.'), 200)
      WHERE id IN (SELECT id FROM messaging_message
-                   WHERE status = 'queued' AND created_at < now() - %(hours)s * interval '1 hour'
+                   WHERE direction = 'out' AND status = 'queued' AND created_at < now() - %(hours)s * interval '1 hour'
                    LIMIT 1000 FOR NO KEY UPDATE SKIP LOCKED)
     RETURNING id
 """

@@ -3,23 +3,28 @@
 from typing import Protocol
 from uuid import UUID
 
+from django.db import transaction
+
 from messaging.models import Message
 from proxy_project.encryption import digest_number, encrypt
 from proxy_project.ids import make_id
 from proxy_project.sql import execute_prepared
 
-# The channel on which senders listen; a statement that queues a text returns WAKE, which speaks on commit.
+# The channel on which senders listen.
 WAKE_CHANNEL = "texts_queued"
-WAKE = f"pg_notify('{WAKE_CHANNEL}', '')"
 
-_QUEUE = f"""
+# Apart from the transaction that queued the text, since PostgreSQL commits those that notify one after the other,
+# fsync included; and without an fsync of its own. A sender that is not woken looks again within a second.
+_WAKE = f"SELECT set_config('synchronous_commit', 'off', true), pg_notify('{WAKE_CHANNEL}', '')"
+
+_QUEUE = """
     INSERT INTO messaging_message (
         id, direction, kind, status, due_at, virtual_number_id, chat_id, participant_id, stranger_number,
         stranger_digest, relays_id, body, once_key
     ) VALUES (
         %(id)s, 'out', %(kind)s, 'queued', now(), %(virtual_number_id)s, %(chat_id)s, %(participant_id)s,
         %(stranger_number)s, %(stranger_digest)s, %(relays_id)s, %(body)s, %(once_key)s
-    ) ON CONFLICT DO NOTHING RETURNING {WAKE}
+    ) ON CONFLICT DO NOTHING RETURNING id
 """
 
 
@@ -97,4 +102,16 @@ def _queue(
             "once_key": once_key,
         },
     )
-    return message_id if rows else None
+    if not rows:
+        return None
+    wake_senders()
+    return message_id
+
+
+def wake_senders() -> None:
+    """Tell the senders, once the transaction is committed, that a text is queued."""
+    transaction.on_commit(_notify, robust=True)
+
+
+def _notify() -> None:
+    execute_prepared(_WAKE, {})

@@ -12,7 +12,7 @@ from chats.lookup import Match, Side, find_match
 from messaging import wording
 from messaging.gateways import InboundText
 from messaging.models import Message
-from messaging.outbox import WAKE, queue_text, queue_text_to_stranger
+from messaging.outbox import queue_text, queue_text_to_stranger, wake_senders
 from proxy_project.encryption import digest_number, encrypt
 from proxy_project.ids import make_id
 from proxy_project.sql import execute_prepared
@@ -98,7 +98,7 @@ _LOG_AND_RELAY = f"""
     SELECT %(relay_id)s, 'out', 'relay', 'queued', now(), %(counterpart_number_id)s, chat_id, %(counterpart_id)s,
            id, body
       FROM inbound
-    RETURNING relays_id, {WAKE}
+    RETURNING relays_id
 """
 
 
@@ -110,7 +110,10 @@ def _log_and_relay(text: InboundText, sender: Side, counterpart: Side) -> UUID |
         "counterpart_number_id": counterpart.virtual_number_id,
     }
     rows = execute_prepared(_LOG_AND_RELAY, params)
-    return rows[0][0] if rows else None
+    if not rows:
+        return None
+    wake_senders()
+    return rows[0][0]
 
 
 def _log_and_answer(text: InboundText, match: Match, status: Status, now: datetime) -> UUID | None:

@@ -148,7 +148,7 @@ class Migration(migrations.Migration):
                         name="message_queued",
                     ),
                     models.Index(
-                        condition=models.Q(("status__in", ("queued", "sending", "unconfirmed"))),
+                        condition=models.Q(("direction", "out"), ("status__in", ("queued", "sending", "unconfirmed"))),
                         fields=["participant", "position"],
                         name="message_pending_by_person",
                     ),
@@ -158,7 +158,7 @@ class Migration(migrations.Migration):
                         name="message_in_doubt",
                     ),
                     models.Index(
-                        condition=models.Q(("status", "queued")),
+                        condition=models.Q(("direction", "out"), ("status", "queued")),
                         fields=["created_at"],
                         name="message_queued_since",
                     ),

@@ -170,7 +170,7 @@ class ChatAdmin(ModelAdmin):
     def end_chats(self, request: HttpRequest, queryset: QuerySet[Chat]) -> HttpResponse | None:
         chats = list(queryset[: END_AT_ONCE_LIMIT + 1])
         if len(chats) > END_AT_ONCE_LIMIT:
-            messages.error(request, f"End at most {END_AT_ONCE_LIMIT} chats at once.")
+            messages.error(request, f"End at most {_count(END_AT_ONCE_LIMIT, 'chat')} at once.")
             return None
         return self._end_or_confirm(request, chats, action="end_chats")
 
@@ -208,7 +208,7 @@ class ChatAdmin(ModelAdmin):
             "form": form,
             "selected": [chat.pk for chat in chats] if action else [],
             "action": action,
-            "submit": f"End {what}",
+            "button": f"End {what}",
             "back": reverse("admin:chats_chat_changelist")
             if action
             else reverse("admin:chats_chat_change", args=[chats[0].pk]),
@@ -262,7 +262,16 @@ class ChatAdmin(ModelAdmin):
         return format_html("<pre>{}</pre>", hide_numbers(text, _numbers_of(chat))) if text else ""
 
 
-class AddVirtualNumberForm(forms.ModelForm):
+class VirtualNumberForm(forms.ModelForm):
+    def clean_country(self) -> str:
+        """Allocation compares it with the countries of people."""
+        country: str = self.cleaned_data["country"].upper()
+        if country and country not in phonenumbers.SUPPORTED_REGIONS:
+            raise forms.ValidationError("Use an ISO 3166 code of two letters, such as US.")
+        return country
+
+
+class AddVirtualNumberForm(VirtualNumberForm):
     def _post_clean(self) -> None:
         # The last check is the service's, and only trying tells: within the transaction of the request.
         super()._post_clean()  # type: ignore[misc]
@@ -275,6 +284,7 @@ class AddVirtualNumberForm(forms.ModelForm):
 
 @admin.register(VirtualNumber)
 class VirtualNumberAdmin(ModelAdmin):
+    form = VirtualNumberForm
     list_display = ("number", "country", "state_", "platform_", "messages_per_second", "can_sms", "can_mms",
                     "open_chats")  # fmt: skip
     list_filter = ("state", "country", ("platform", admin.RelatedOnlyFieldListFilter))

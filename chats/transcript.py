@@ -126,11 +126,11 @@ def hide_numbers(text: str, phone_numbers: Iterable[str]) -> str:
 
 @lru_cache(maxsize=256)
 def _writings(number: str) -> re.Pattern[str]:
-    """Match a number with or without its country code, separators and trunk zero."""
+    """Match a number with or without its country code, separators, brackets and trunk zero."""
     separator = r"[\s().\-/‐-―]*"
     try:
         code = str(phonenumbers.parse(number).country_code)
     except phonenumbers.NumberParseException:
         return re.compile(re.escape(number))
     national = separator.join(number[1 + len(code) :])
-    return re.compile(rf"(?:(?:\+|00)?{separator.join(code)}{separator}(?:0{separator})?)?{national}")
+    return re.compile(rf"(?:(?:\+|00)?{separator.join(code)}{separator}(?:0{separator})?)?\(?{national}")

@@ -129,15 +129,15 @@ class ApiKeyAdmin(ModelAdmin):
         context = {
             **self.admin_site.each_context(request),
             "opts": self.opts,
-            "title": "Revoke these API keys?",
+            "title": "Revoke these API keys?" if len(keys) > 1 else "Revoke this API key?",
             "consequences": (
-                "Whoever uses these keys is refused from now on. This cannot be undone.",
+                "Whoever uses a key below is refused from now on. This cannot be undone.",
                 "Chats that are open go on.",
             ),
             "rows": [{"title": f"{key.prefix} ({key.name})", "lines": [key.platform.name]} for key in keys],
             "selected": [key.pk for key in keys],
             "action": "revoke_keys",
-            "submit": "Revoke",
+            "button": "Revoke these keys" if len(keys) > 1 else "Revoke this key",
             "back": reverse("admin:platforms_apikey_changelist"),
         }
         return TemplateResponse(request, "chats/confirm.html", context)
@@ -162,7 +162,8 @@ class UserAdmin(DjangoUserAdmin, ModelAdmin):
 
 @admin.register(Group)
 class GroupAdmin(DjangoGroupAdmin, ModelAdmin):
-    pass
+    # One at a time, after a look at it.
+    actions = None
 
 
 def _show_key(request: HttpRequest, platform: Platform, key: str) -> None:

@@ -13,14 +13,15 @@ from simulator.app import make_app
 from simulator.settings import Settings, SettingsError, read_settings
 
 _SHUTDOWN_S = 0.5
+_ExceptionInfo = tuple[type[BaseException], BaseException, TracebackType | None] | tuple[None, None, None]
 
 
 class _DiscreetFormatter(logging.Formatter):
     """Leaves out what exceptions say, because it may quote a phone number or a text."""
 
-    def formatException(self, ei: object) -> str:
-        kind, _, trace = ei  # type: ignore[misc]
-        return _format_frames(kind, trace)
+    def formatException(self, ei: _ExceptionInfo) -> str:
+        kind, _, trace = ei
+        return f"{''.join(traceback.format_tb(trace))}{kind.__name__ if kind else None}"
 
     def formatMessage(self, record: logging.LogRecord) -> str:
         record.message = record.message.partition("\n")[0]
@@ -56,11 +57,6 @@ async def serve(settings: Settings) -> None:
         await stopping.wait()
     finally:
         await runner.cleanup()
-
-
-def _format_frames(kind: type[BaseException], trace: TracebackType | None) -> str:
-    frames = "".join(traceback.format_tb(trace))
-    return f"{frames}{kind.__name__}"
 
 
 def _fail(sentence: str) -> int:

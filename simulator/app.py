@@ -32,7 +32,11 @@ def make_app(settings: Settings) -> web.Application:
         api_key=settings.api_key, application_id=settings.application_id, secret=settings.signature_secret
     )
     deliverer = Deliverer(
-        state=state, signer=signer, clock_scale=settings.clock_scale, connections=settings.webhook_connections
+        state=state,
+        signer=signer,
+        clock_scale=settings.clock_scale,
+        connections=settings.webhook_connections,
+        timeout_s=settings.webhook_timeout_s,
     )
     tokens = TokenChecker(public_key=settings.public_key, application_id=settings.application_id)
     sender = Carrier(settings=settings, state=state, faults=faults, tokens=tokens, deliverer=deliverer)

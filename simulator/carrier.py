@@ -194,7 +194,7 @@ class Carrier:
         return second.attempted
 
     def _answer(
-        self, started: float, status: int, raw: bytes, body: bytes | None = None, *, retry_after: float | None = None
+        self, started: float, status: int, raw: bytes, body: bytes | None = None, *, retry_after: int | None = None
     ) -> web.Response:
         headers = {"X-Request-Id": str(uuid.uuid4())}
         if body is None:
@@ -202,7 +202,7 @@ class Carrier:
         if status == 429:
             headers |= {"X-RateLimit-Limit": "30", "X-RateLimit-Remaining": "0"}
         if retry_after is not None:
-            headers["Retry-After"] = f"{retry_after:g}"
+            headers["Retry-After"] = str(retry_after)
         content_type = "text/html" if status == 502 else _JSON if status in (202, 422) else _PROBLEM
         self._note(started, status, raw, body, accepted=status == 202)
         return web.Response(status=status, body=body, headers=headers, content_type=content_type)

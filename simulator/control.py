@@ -106,9 +106,11 @@ class Control:
         return web.Response(status=204)
 
     async def delete_state(self, request: web.Request) -> web.Response:
-        await self._deliverer.forget_all()
+        # No text can come between these: it would be counted before the reset and its webhook after.
+        dropped = self._deliverer.forget_all()
         self._faults.clear()
         self._state.reset()
+        await dropped
         return web.Response(status=204)
 
     async def stream(self, request: web.Request) -> web.StreamResponse:
@@ -139,7 +141,8 @@ class Control:
                 ]
                 cursor = state.counter
                 event_id = f"{state.run}-{resets}-{cursor}"
-                await response.write(b"".join(_format_event(event_id, *event) for event in events) or b": still here\n\n")
+                told = b"".join(_format_event(event_id, *event) for event in events)
+                await response.write(told or b": still here\n\n")
                 await asyncio.sleep(STREAM_PAUSE_S)
                 try:
                     await asyncio.wait_for(listener.wait(), STREAM_HEARTBEAT_S)
@@ -154,9 +157,9 @@ class Control:
         """Return where a listener left off and after how many resets; -1 resets when it must start afresh."""
         run, _, rest = request.headers.get("Last-Event-ID", "").partition("-")
         resets, _, cursor = rest.partition("-")
-        if run == self._state.run and resets.isdecimal() and cursor.isdecimal():
+        if run == self._state.run and _is_whole(resets) and _is_whole(cursor):
             return int(cursor), int(resets)
-        if (after := request.query.get("after", "")).isdecimal():
+        if _is_whole(after := request.query.get("after", "")):
             return int(after), self._state.resets
         return 0, -1
 
@@ -186,10 +189,14 @@ def _read_window(request: web.Request) -> dict[str, int]:
     window = {}
     for name in ("after", "limit"):
         if (value := request.query.get(name)) is not None:
-            if not value.isdecimal() or len(value) > 18:
+            if not _is_whole(value):
                 raise ValueError(f"{name} must be a whole number")
             window[name] = int(value)
     return window
+
+
+def _is_whole(value: str) -> bool:
+    return value.isdecimal() and len(value) <= 18
 
 
 def _check_text(wanted: Any) -> dict[str, Any]:

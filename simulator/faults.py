@@ -4,7 +4,7 @@ import math
 import random
 import re
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeGuard
 
 from simulator.settings import PHONE_NUMBER
 
@@ -32,6 +32,7 @@ _OWN_KEYS: dict[str, tuple[str, ...]] = {
 _FINAL_STATUSES = ("delivered", "rejected", "undeliverable")
 _DEFAULT_ERROR_CODES = {"rejected": "1240", "undeliverable": "1331"}
 _LONGEST_MS = 600_000
+_LONGEST_WAIT_S = 86_400
 
 
 class FaultError(Exception):
@@ -148,20 +149,22 @@ def _check_options(name: str, options: dict[str, Any]) -> None:
         status, retry_after = options.get("status"), options.get("retry_after")
         if not _is_integer(status) or not 400 <= status <= 599:
             raise FaultError("respond_with must be an HTTP status from 400 to 599")
-        if retry_after is not None and (not _is_number(retry_after) or retry_after < 0):
-            raise FaultError("the retry_after of respond_with must be a number of seconds")
+        if retry_after is not None and (not _is_integer(retry_after) or not 0 <= retry_after <= _LONGEST_WAIT_S):
+            raise FaultError(
+                f"the retry_after of respond_with must be whole seconds from 0 to {_LONGEST_WAIT_S}"
+            )
     elif name == "final_status":
         if options.get("status") not in _FINAL_STATUSES:
             raise FaultError(f"final_status must be one of {', '.join(_FINAL_STATUSES)}")
         code = str(options.get("error_code") or _DEFAULT_ERROR_CODES.get(options["status"], ""))
-        if options["status"] != "delivered" and not re.fullmatch(r"[0-9]{1,6}", code):
+        if code and not re.fullmatch(r"[0-9]{1,6}", code):
             raise FaultError("the error_code of final_status must be digits, such as 1240")
         options["error_code"] = code or None
 
 
-def _is_number(value: Any) -> bool:
+def _is_number(value: Any) -> TypeGuard[float]:
     return _is_integer(value) or (isinstance(value, float) and math.isfinite(value))
 
 
-def _is_integer(value: Any) -> bool:
+def _is_integer(value: Any) -> TypeGuard[int]:
     return isinstance(value, int) and not isinstance(value, bool)

@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
-from urllib.parse import urlsplit
 
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key, load_pem_public_key
+from yarl import URL
 
 DEFAULT_HANDSETS = "+14155550123,+14155550124"
 _Number = TypeVar("_Number", int, float)
@@ -40,6 +40,7 @@ class Settings:
     handsets: tuple[str, ...]
     virtual_numbers: tuple[str, ...]
     webhook_connections: int
+    webhook_timeout_s: float
     keep_texts: int
 
 
@@ -64,10 +65,9 @@ def read_settings(arguments: Sequence[str], environment: Mapping[str, str] = os.
         public_key=_find_public_key(given.public_key_path, environment),
         clock_scale=_read_number(given.clock_scale, "--clock-scale", float, 0.00001, 100),
         handsets=_read_phone_numbers(given.handset, "SIMULATOR_HANDSETS", environment, DEFAULT_HANDSETS),
-        virtual_numbers=_read_phone_numbers(
-            given.virtual_number, "SIMULATOR_VIRTUAL_NUMBERS", environment, ""
-        ),
+        virtual_numbers=_read_phone_numbers(given.virtual_number, "SIMULATOR_VIRTUAL_NUMBERS", environment, ""),
         webhook_connections=_read_number(given.webhook_connections, "--webhook-connections", int, 1, 10_000),
+        webhook_timeout_s=_read_number(given.webhook_timeout, "--webhook-timeout", float, 0.01, 600),
         keep_texts=_read_number(given.keep_texts, "--keep-texts", int, 1, 10_000_000),
     )
 
@@ -81,9 +81,7 @@ def _make_parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
 
     def add(option: str, variable: str, default: str, meaning: str) -> None:
         shown = f", default {default}" if default else ""
-        parser.add_argument(
-            option, default=environment.get(variable) or default, help=f"{meaning} [{variable}{shown}]"
-        )
+        parser.add_argument(option, default=environment.get(variable) or default, help=f"{meaning} [{variable}{shown}]")
 
     add("--host", "SIMULATOR_HOST", "127.0.0.1", "address to listen on")
     add("--port", "SIMULATOR_PORT", "8099", "port to listen on; 0 picks a free one")
@@ -100,6 +98,8 @@ def _make_parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
     add("--clock-scale", "SIMULATOR_CLOCK_SCALE", "1.0",
         "length of a simulated second: 0.01 makes the 5 s before the first retry 50 ms")  # fmt: skip
     add("--webhook-connections", "SIMULATOR_WEBHOOK_CONNECTIONS", "64", "webhooks delivered at once")
+    add("--webhook-timeout", "SIMULATOR_WEBHOOK_TIMEOUT", "15",
+        "seconds an answer to a webhook is waited for, whatever the clock scale")  # fmt: skip
     add("--keep-texts", "SIMULATOR_KEEP_TEXTS", "100000", "texts remembered; the oldest are forgotten")
     parser.add_argument(
         "--handset", action="append", metavar="PHONE_NUMBER",
@@ -124,8 +124,11 @@ def _read_number(value: str, option: str, kind: type[_Number], least: float, mos
 
 
 def _check_url(value: str, option: str) -> str:
-    parts = urlsplit(value)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
+    try:
+        url = URL(value)
+    except ValueError:
+        url = URL()
+    if url.scheme not in ("http", "https") or not url.host:
         raise SettingsError(f"{option} must be an http:// or https:// address.")
     return value
 
@@ -155,11 +158,7 @@ def _find_public_key(path: str, environment: Mapping[str, str]) -> RSAPublicKey:
             )
     try:
         pem = Path(path).read_bytes() if path else text.replace("\\n", "\n").encode()
-        key = (
-            load_pem_private_key(pem, None).public_key()
-            if b"PRIVATE KEY" in pem
-            else load_pem_public_key(pem)
-        )
+        key = load_pem_private_key(pem, None).public_key() if b"PRIVATE KEY" in pem else load_pem_public_key(pem)
     except OSError as error:
         raise SettingsError(f"{source} cannot be read: {error.strerror}.") from error
     except (ValueError, TypeError) as error:

@@ -14,7 +14,9 @@ KEPT_CHANGES = 4_000
 KEPT_BODY = 4_000
 KEPT_SECONDS = 3_600
 
-_RANKS = {"accepted": 0, "submitted": 1}
+# Every status that is not here is final.
+_RANKS = {None: -1, "accepted": 0, "submitted": 1}
+_FINAL_RANK = 2
 
 
 @dataclass(slots=True, eq=False)
@@ -156,7 +158,7 @@ class State:
 
     def move_status(self, text: Text, status: str) -> None:
         """Move a text's status, never back."""
-        if _RANKS.get(status, 2) > _RANKS.get(text.status or "", -1):
+        if _RANKS.get(status, _FINAL_RANK) > _RANKS.get(text.status, _FINAL_RANK):
             text.status = status
             self.touch_text(text)
 

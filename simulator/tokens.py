@@ -57,7 +57,7 @@ class TokenChecker:
                     "verify_sub": False,
                 },
             )
-        except jwt.PyJWTError:
+        except (jwt.PyJWTError, UnicodeError):
             return 0
         issued_at = claims["iat"]
         if not isinstance(issued_at, int | float):
@@ -78,9 +78,7 @@ class WebhookSigner:
 
     def __init__(self, *, api_key: str, application_id: str, secret: str) -> None:
         self._header = _encode(b'{"alg":"HS256","typ":"JWT"}')
-        self._claims = (
-            f'"iss":"Vonage","api_key":{json.dumps(api_key)},"application_id":{json.dumps(application_id)}'
-        )
+        self._claims = f'"iss":"Vonage","api_key":{json.dumps(api_key)},"application_id":{json.dumps(application_id)}'
         self._secret = secret.encode()
 
     def sign(self, body: bytes, *, sign: str = "good") -> str | None:

@@ -4,8 +4,9 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import lru_cache
 
 import aiohttp
 from yarl import URL
@@ -17,7 +18,6 @@ FIRST_RETRY_S = 5.0
 LONGEST_RETRY_S = 15 * 60.0
 GIVE_UP_AFTER_S = 24 * 3600.0
 CONNECT_TIMEOUT_S = 3.0
-RESPONSE_TIMEOUT_S = 15.0
 MOST_PENDING = 200_000
 
 _log = logging.getLogger("simulator.webhooks")
@@ -44,15 +44,17 @@ class Webhook:
 class Deliverer:
     """Delivers webhooks over a limited number of connections until each is taken, lost or forgotten."""
 
-    def __init__(self, *, state: State, signer: WebhookSigner, clock_scale: float, connections: int) -> None:
+    def __init__(
+        self, *, state: State, signer: WebhookSigner, clock_scale: float, connections: int, timeout_s: float
+    ) -> None:
         self._state = state
         self._signer = signer
         self._clock_scale = clock_scale
         self._connections = connections
+        self._timeout_s = timeout_s
         self._due: deque[Webhook] = deque()
         self._waiting: set[Webhook] = set()
         self._running: set[asyncio.Task[None]] = set()
-        self._urls: dict[str, URL] = {}
         self._session: aiohttp.ClientSession | None = None
 
     async def start(self) -> None:
@@ -60,7 +62,7 @@ class Deliverer:
             # Shorter than the 2 s after which common servers close idle connections: a webhook sent into
             # a closing connection would be lost until its retry.
             connector=aiohttp.TCPConnector(limit=self._connections, keepalive_timeout=1.0),
-            timeout=aiohttp.ClientTimeout(total=RESPONSE_TIMEOUT_S, sock_connect=CONNECT_TIMEOUT_S),
+            timeout=aiohttp.ClientTimeout(total=self._timeout_s, sock_connect=CONNECT_TIMEOUT_S),
             cookie_jar=aiohttp.DummyCookieJar(),
             headers={"Content-Type": "application/json"},
         )
@@ -80,8 +82,8 @@ class Deliverer:
         counts.pending += 1
         self._wait(webhook, delay_s)
 
-    async def forget_all(self) -> None:
-        """Drop every pending webhook, also those under way."""
+    def forget_all(self) -> Awaitable[object]:
+        """Drop every pending webhook at once; wait for what is returned until those under way are dropped too."""
         for webhook in self._waiting:
             if webhook.timer is not None:
                 webhook.timer.cancel()
@@ -90,7 +92,7 @@ class Deliverer:
         running = list(self._running)
         for task in running:
             task.cancel()
-        await asyncio.gather(*running, return_exceptions=True)
+        return asyncio.gather(*running, return_exceptions=True)
 
     def _wait(self, webhook: Webhook, delay_s: float) -> None:
         if delay_s <= 0:
@@ -147,13 +149,10 @@ class Deliverer:
 
     async def _post(self, webhook: Webhook, body: bytes) -> tuple[int | None, bytes, str | None]:
         assert self._session is not None
-        url = self._urls.get(webhook.url)
-        if url is None:
-            url = self._urls[webhook.url] = URL(webhook.url)
         authorization = self._signer.sign(body, sign=webhook.sign)
         headers = {"Authorization": authorization} if authorization else None
         try:
-            async with self._session.post(url, data=body, headers=headers, allow_redirects=False) as response:
+            async with self._session.post(_parse_url(webhook.url), data=body, headers=headers, allow_redirects=False) as response:
                 return response.status, (await response.content.read(KEPT_BODY)), None
         except TimeoutError:
             return None, b"", "no answer in time"
@@ -189,3 +188,8 @@ class Deliverer:
             webhook.text.webhook_done += delivered
             webhook.text.webhook_lost += not delivered
             self._state.touch_text(webhook.text)
+
+
+@lru_cache(maxsize=1_000)
+def _parse_url(url: str) -> URL:
+    return URL(url)

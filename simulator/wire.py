@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from yarl import URL
+
 from simulator.segments import count_segments
 from simulator.state import Text
 
@@ -105,7 +107,7 @@ def read_send_request(raw: bytes) -> SendRequest:
     require("ttl", lambda v: type(v) is int and least <= v <= most, f"must be {least} to {most}", optional=True)
     require("webhook_url", _is_url, "must be a URL", optional=True)
     sms = body.get("sms", {})
-    encoding = sms.get("encoding_type", "auto") if isinstance(sms, dict) else None
+    encoding = sms.get("encoding_type", "auto") if isinstance(sms, dict) else ""
     if encoding not in ("auto", "text", "unicode"):
         invalid.append({"name": "sms.encoding_type", "reason": "must be one of text, unicode, auto"})
     media: list[dict[str, str]] = []
@@ -228,7 +230,13 @@ def _is_text(value: Any) -> bool:
 
 
 def _is_url(value: Any) -> bool:
-    return isinstance(value, str) and len(value) <= 2000 and _URL.match(value) is not None
+    if not isinstance(value, str) or len(value) > 2000 or not _URL.match(value):
+        return False
+    try:
+        URL(value)
+    except ValueError:
+        return False
+    return True
 
 
 def _read_media(message_type: str, value: Any, media: list[dict[str, str]]) -> bool:

@@ -39,9 +39,7 @@ def make_key_pair() -> tuple[str, str]:
     private = key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
-    public = key.public_key().public_bytes(
-        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
-    )
+    public = key.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
     return private.decode(), public.decode()
 
 
@@ -115,7 +113,9 @@ class Simulator:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.stop()
 
     def stop(self) -> int:
@@ -191,9 +191,7 @@ class Simulator:
     def call(self, method: str, path: str, body: object = None) -> Any:
         """Call the control API; raises SimulatorError with what it says is wrong."""
         data = None if body is None else json.dumps(body).encode()
-        request = Request(
-            self.url + path, data=data, method=method, headers={"Content-Type": "application/json"}
-        )
+        request = Request(self.url + path, data=data, method=method, headers={"Content-Type": "application/json"})
         try:
             with _open(request, timeout=30) as response:
                 answer = response.read()

@@ -1,0 +1,220 @@
+"""What the handsets page does on its own, in headless Chromium."""
+
+import re
+import shutil
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
+
+from tests.harness.simulator import Simulator, wait_until
+from tests.simulator.conftest import SARA, VIRTUAL_NUMBER
+from tests.simulator.receiver import Receiver
+
+CHROMIUM = shutil.which("chromium")
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(CHROMIUM is None, reason="there is no `chromium` here; on Debian: apt-get install chromium"),
+]
+OMAR = "+14155550124"
+CHARLIE = "+14155550127"
+VIRTUAL_NUMBERS = (VIRTUAL_NUMBER, "+14155550101", "+14155550102")
+# It is run as root in containers, and must not look for anything outside.
+_FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking", "--disable-sync",
+          "--disable-component-update", "--no-first-run"]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=_FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def shared_simulator(receiver: Receiver) -> Iterator[Simulator]:
+    with Simulator.start(
+        inbound_url=f"{receiver.url}/inbound",
+        status_url=f"{receiver.url}/status",
+        SIMULATOR_VIRTUAL_NUMBERS=",".join(VIRTUAL_NUMBERS),
+    ) as simulator:
+        yield simulator
+
+
+@pytest.fixture
+def page(browser: Browser, simulator: Simulator) -> Iterator[Page]:
+    """The page, opened and live; at the end nothing may have gone wrong in it, nor left it for elsewhere."""
+    context = browser.new_context()
+    page = context.new_page()
+    problems: list[str] = []
+    urls: list[str] = []
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    page.on("request", lambda request: urls.append(request.url))
+    page.goto(simulator.url)
+    expect(page.locator("#live")).to_have_text("live")
+    yield page
+    context.close()
+    assert problems == []
+    assert not [url for url in urls if not url.startswith(simulator.url) or re.search(r"\d{7}", url)]
+
+
+def find_handset(page: Page, number: str) -> Locator:
+    return page.locator(f'[data-handset="{number}"]')
+
+
+def find_bubbles(page: Page, number: str) -> Locator:
+    return find_handset(page, number).locator(".bubble")
+
+
+def add_handset(page: Page, number: str) -> None:
+    page.get_by_test_id("add-handset").click()
+    page.get_by_test_id("handset-number").fill(number)
+    page.get_by_test_id("handset-confirm").click()
+
+
+# --- Handsets ------------------------------------------------------------------------------------------------
+
+
+def test_the_empty_page_shows_two_handsets_and_how_to_open_a_chat(page, receiver):
+    expect(page.locator("[data-handset]")).to_have_count(2)
+    expect(page.get_by_test_id("welcome")).to_be_visible()
+    expect(page.locator("#example")).to_contain_text(f"curl {receiver.url}/chats")
+    expect(page.locator("#example")).to_contain_text(f'"phone_number": "{OMAR}"')
+    expect(find_handset(page, SARA)).to_contain_text(f"No texts with {VIRTUAL_NUMBER} yet.")
+
+
+def test_the_welcome_goes_when_a_text_arrives_and_comes_back_when_all_is_forgotten(page, caller):
+    caller.send_accepted(text="Hello")
+    expect(page.get_by_test_id("welcome")).to_be_hidden()
+    expect(find_bubbles(page, SARA)).to_have_count(1)
+    page.get_by_test_id("start-over").click()
+    expect(page.get_by_test_id("welcome")).to_be_visible()
+    expect(find_bubbles(page, SARA)).to_have_count(0)
+
+
+def test_a_handset_can_be_added_and_texts_and_is_still_there_after_a_reload(page, simulator, receiver):
+    add_handset(page, CHARLIE)
+    charlie = find_handset(page, CHARLIE)
+    charlie.get_by_test_id("text-input").fill("From a third phone")
+    charlie.get_by_test_id("send").click()
+    expect(charlie.locator(".bubble.from-handset")).to_contain_text("From a third phone")
+    [typed] = simulator.texts()
+    assert (typed["handset"], typed["virtual_number"]) == (CHARLIE, VIRTUAL_NUMBER)
+    receiver.wait_for(typed["message_uuid"])
+    page.reload()
+    expect(find_bubbles(page, CHARLIE)).to_have_count(1)
+
+
+def test_an_added_handset_can_be_removed(page):
+    add_handset(page, CHARLIE)
+    find_handset(page, CHARLIE).get_by_label("Remove this handset").click()
+    expect(page.locator("[data-handset]")).to_have_count(2)
+    expect(find_handset(page, SARA).get_by_label("Remove this handset")).to_be_hidden()
+
+
+def test_what_is_no_phone_number_is_not_added(page):
+    add_handset(page, "4155550127")
+    expect(page.locator("#handset-dialog")).to_be_visible()
+    page.locator("#handset-cancel").click()
+    expect(page.locator("#handset-dialog")).to_be_hidden()
+    expect(page.locator("[data-handset]")).to_have_count(2)
+
+
+def test_a_text_to_a_number_nobody_has_opens_its_handset(page, caller):
+    caller.send_accepted(to=CHARLIE[1:], text="Who are you?")
+    expect(find_bubbles(page, CHARLIE)).to_contain_text("Who are you?")
+
+
+# --- Threads -------------------------------------------------------------------------------------------------
+
+
+def find_tab(page: Page, handset: str, virtual_number: str) -> Locator:
+    return find_handset(page, handset).locator(f'[data-virtual-number="{virtual_number}"]')
+
+
+def test_a_text_from_the_second_number_is_shown_at_once_on_a_handset_without_texts(page, caller):
+    caller.send_accepted(from_number=VIRTUAL_NUMBERS[1][1:], text="On the second number")
+    expect(find_bubbles(page, SARA)).to_contain_text("On the second number")
+    expect(find_tab(page, SARA, VIRTUAL_NUMBERS[1])).to_have_attribute("aria-selected", "true")
+    expect(find_tab(page, OMAR, VIRTUAL_NUMBER)).to_have_attribute("aria-selected", "true")
+
+
+def test_a_thread_somebody_reads_or_writes_in_is_not_taken_away(page, caller):
+    caller.send_accepted(text="On the first")
+    expect(find_bubbles(page, SARA)).to_contain_text("On the first")
+    find_handset(page, OMAR).get_by_test_id("text-input").fill("I am just typ")
+    for to in (SARA, OMAR):
+        caller.send_accepted(to=to[1:], from_number=VIRTUAL_NUMBERS[1][1:], text="On the second")
+        expect(find_tab(page, to, VIRTUAL_NUMBERS[1])).to_have_attribute("data-unread", "1")
+        expect(find_tab(page, to, VIRTUAL_NUMBER)).to_have_attribute("aria-selected", "true")
+    find_tab(page, SARA, VIRTUAL_NUMBERS[1]).click()
+    expect(find_bubbles(page, SARA)).to_contain_text("On the second")
+    expect(find_tab(page, SARA, VIRTUAL_NUMBERS[1])).to_have_attribute("data-unread", "")
+
+
+def test_a_text_can_go_to_any_number(page, simulator):
+    find_tab(page, SARA, "other").click()
+    sara = find_handset(page, SARA)
+    sara.get_by_test_id("to-input").fill("+14155550109")
+    sara.get_by_test_id("text-input").fill("Is anybody there?")
+    sara.get_by_test_id("text-input").press("Enter")
+    expect(sara.locator(".bubble.from-handset")).to_contain_text("Is anybody there?")
+    assert simulator.texts()[0]["virtual_number"] == "+14155550109"
+
+
+def test_html_in_a_text_is_shown_as_text(page, caller, simulator):
+    markup = '<img src=x onerror="document.title=1"><script>document.title=1</script><b>bold</b> &amp; \'"'
+    caller.send_accepted(text=markup)
+    simulator.text(SARA, VIRTUAL_NUMBER, markup)
+    texts = find_handset(page, SARA).locator(".bubble-text")
+    expect(texts).to_have_count(2)
+    assert texts.all_inner_texts() == [markup, markup]
+    assert page.locator(".bubble img, .bubble script, .bubble b").count() == 0
+    expect(page).to_have_title("SMS simulator")
+
+
+def test_the_ticks_say_what_became_of_a_text(page, caller, simulator, receiver):
+    simulator.set_faults(final_status="rejected")
+    caller.send_accepted(text="Not wanted")
+    expect(find_handset(page, SARA).locator('.bubble-ticks[data-state="bad"]')).to_have_text("!")
+    receiver.answer("Nobody takes this", 400)
+    simulator.text(SARA, VIRTUAL_NUMBER, "Nobody takes this")
+    expect(find_handset(page, SARA).locator('.from-handset .bubble-ticks[data-state="bad"]')).to_have_text("! 400")
+
+
+# --- Faults and traffic --------------------------------------------------------------------------------------
+
+
+def test_a_fault_switched_on_in_the_panel_is_in_force_until_switched_off(page, simulator):
+    faults = page.get_by_test_id("faults")
+    faults.locator('[data-fault="drop_after_accept"]').check()
+    faults.locator('[data-fault="respond_with"]').select_option("429")
+    expected = {
+        "drop_after_accept": {"reset": False, "probability": 1.0},
+        "respond_with": {"status": 429, "probability": 1.0},
+    }
+    wait_until(lambda: simulator.call("GET", "/api/faults") == expected)
+    expect(page.locator("#faults-hint")).to_have_text("2 in force")
+    faults.locator('[data-fault="drop_after_accept"]').uncheck()
+    faults.locator('[data-fault="respond_with"]').select_option("")
+    wait_until(lambda: simulator.call("GET", "/api/faults") == {})
+    expect(page.locator("#faults-hint")).to_have_text("The carrier behaves")
+
+
+def test_a_fault_set_elsewhere_is_shown_in_the_panel(page, simulator):
+    simulator.set_faults(latency_ms=250, no_receipts=True)
+    expect(page.locator('[data-fault="no_receipts"]')).to_be_checked()
+    expect(page.locator('[data-fault="latency_ms"]')).to_have_value("250")
+
+
+def test_traffic_shows_every_exchange_and_its_body_when_opened(page, caller, simulator):
+    caller.send_accepted(text="Look inside")
+    simulator.wait_until_quiet()
+    rows = page.get_by_test_id("traffic").locator(".exchange")
+    expect(rows).to_have_count(3)
+    expect(rows.nth(0)).to_contain_text("delivered")
+    expect(rows.nth(2)).to_contain_text("202")
+    rows.nth(2).locator("summary").click()
+    expect(rows.nth(2)).to_contain_text("POST /v1/messages")
+    expect(rows.nth(2).locator(".exchange-body").first).to_contain_text('"text": "Look inside"')

@@ -149,8 +149,9 @@ class ChatAdmin(ModelAdmin):
         text = search_term.strip()
         if not text:
             return queryset, False
-        chat_ids = _read_uuids(text) or _chats_by_reference(text).values("pk")
-        return queryset.filter(pk__in=chat_ids), False
+        if chat_ids := _read_uuids(text):
+            return queryset.filter(pk__in=chat_ids), False
+        return queryset.filter(pk__in=_chats_by_reference(text).values("pk")), False
 
     def render_change_form(
         self,

@@ -150,9 +150,7 @@ def _check_options(name: str, options: dict[str, Any]) -> None:
         if not _is_integer(status) or not 400 <= status <= 599:
             raise FaultError("respond_with must be an HTTP status from 400 to 599")
         if retry_after is not None and (not _is_integer(retry_after) or not 0 <= retry_after <= _LONGEST_WAIT_S):
-            raise FaultError(
-                f"the retry_after of respond_with must be whole seconds from 0 to {_LONGEST_WAIT_S}"
-            )
+            raise FaultError(f"the retry_after of respond_with must be whole seconds from 0 to {_LONGEST_WAIT_S}")
     elif name == "final_status":
         if options.get("status") not in _FINAL_STATUSES:
             raise FaultError(f"final_status must be one of {', '.join(_FINAL_STATUSES)}")

@@ -152,7 +152,9 @@ class Deliverer:
         authorization = self._signer.sign(body, sign=webhook.sign)
         headers = {"Authorization": authorization} if authorization else None
         try:
-            async with self._session.post(_parse_url(webhook.url), data=body, headers=headers, allow_redirects=False) as response:
+            async with self._session.post(
+                _parse_url(webhook.url), data=body, headers=headers, allow_redirects=False
+            ) as response:
                 return response.status, (await response.content.read(KEPT_BODY)), None
         except TimeoutError:
             return None, b"", "no answer in time"

@@ -22,9 +22,10 @@ admin.site.unregister(ProcrastinateJob)
 
 @admin.register(Message)
 class MessageAdmin(ModelAdmin):
-    list_display = ("created_at", "direction_", "person", "kind", "status_", "error_code", "number", "chat_")
+    list_display = ("created_at", "direction_", "person", "kind", "status_", "error_code", "error_kind", "number",
+                    "chat_")  # fmt: skip
     list_display_links = ("created_at",)
-    list_filter = ("status", "direction", "kind")
+    list_filter = ("status", "direction", "kind", "error_kind")
     list_per_page = 50
     ordering = ("-position",)
     sortable_by = ()
@@ -35,8 +36,8 @@ class MessageAdmin(ModelAdmin):
     empty_state = "No texts here. The log fills as people text."
     actions = None
     fields = ("id", "direction_", "kind", "status_", "person", "number", "chat_", "body_", "relays_",
-              "relayed_as_", "error", "attempts", "due_at", "gateway_id", "segments", "price_", "created_at",
-              "sent_at", "delivered_at", "failed_at")  # fmt: skip
+              "relayed_as_", "error", "error_kind", "attempts", "due_at", "gateway_id", "segments", "price_",
+              "created_at", "sent_at", "delivered_at", "failed_at")  # fmt: skip
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False

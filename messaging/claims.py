@@ -5,7 +5,8 @@ Any number of senders do this at once. All times are the database's, so that the
 
 import random
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
 from uuid import UUID
 
 from cryptography.fernet import InvalidToken
@@ -13,7 +14,16 @@ from django.conf import settings
 from django.db import transaction
 
 from messaging.failures import tell_sender
-from messaging.gateways import OutboundText, Outcome, SendError
+from messaging.gateways import ErrorKind, OutboundText, Outcome, SendError
+from messaging.pauses import (
+    ACCOUNT,
+    IS_PAUSED,
+    end_probe,
+    is_probe_due,
+    lock_due_probe,
+    pause_account,
+    start_probe,
+)
 from proxy_project.encryption import decrypt
 from proxy_project.sql import execute_planned, execute_prepared
 
@@ -27,7 +37,10 @@ _PENDING = "('queued', 'sending', 'unconfirmed')"
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A text that is ours to send: nobody else sends it before the lease has ended."""
+    """A text that is ours to send: nobody else sends it before the lease has ended.
+
+    A probe is the one text that is tried while the account is paused.
+    """
 
     id: UUID
     attempt: int
@@ -35,6 +48,8 @@ class Claim:
     from_number: str
     encrypted_to_number: str
     encrypted_body: str
+    leased_until: datetime
+    is_probe: bool
 
     def decrypt_text(self) -> OutboundText:
         """Return the text to hand over; raises SendError when the key it was encrypted with is missing."""
@@ -44,12 +59,12 @@ class Claim:
             )
         except InvalidToken:
             detail = "The key that encrypted it is not among ENCRYPTION_KEYS."
-            raise SendError(Outcome.AGAIN, "key_missing", detail) from None
+            raise SendError(Outcome.AGAIN, "key_missing", detail, kind=ErrorKind.CONFIGURATION) from None
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What became of a claim: the gateway's id of it, or why there is none."""
+    """What became of a claim: the gateway's id of it, or why there is none; neither when it was never on the wire."""
 
     claim: Claim
     gateway_id: str | None = None
@@ -78,6 +93,7 @@ _CLAIM = f"""
                GREATEST(next_send_at, now() - interval '{_CATCH_UP_SECONDS} seconds') AS since
           FROM chats_virtualnumber
          WHERE id IN (SELECT id FROM busy WHERE id IS NOT NULL) AND next_send_at <= now()
+           AND (%(is_probe)s::bool OR NOT {IS_PAUSED})
          ORDER BY next_send_at
          LIMIT %(limit)s
            FOR NO KEY UPDATE SKIP LOCKED
@@ -113,10 +129,10 @@ _CLAIM = f"""
            SET status = 'sending', attempts = attempts + 1, due_at = now() + %(lease)s * interval '1 second'
           FROM picked
          WHERE message.id = picked.id AND COALESCE(message.status, '') = 'queued'
-        RETURNING message.id, attempts, virtual_number_id, participant_id, stranger_number, body
+        RETURNING message.id, attempts, virtual_number_id, participant_id, stranger_number, body, due_at
     )
     SELECT claimed.id, attempts, number.id, number.number,
-           COALESCE(participant.phone_number, claimed.stranger_number), body
+           COALESCE(participant.phone_number, claimed.stranger_number), body, due_at, %(is_probe)s::bool
       FROM claimed
       JOIN number ON number.id = claimed.virtual_number_id
       LEFT JOIN chats_participant AS participant ON participant.id = claimed.participant_id
@@ -139,28 +155,45 @@ _PACE_ACCOUNT = f"""
 
 
 def claim_texts(*, limit: int) -> list[Claim]:
-    """Claim up to `limit` texts that may be sent now, within the rates of their numbers and of the account."""
+    """Claim up to `limit` texts that may be sent now, within the rates of their numbers and of the account.
+
+    While the account is paused, that is one text from time to time, for all senders together.
+    """
     rate = settings.VONAGE_MESSAGES_PER_SECOND * _RATE_MARGIN
     if not rate:
-        return _claim(limit)
+        return _claim(limit) or _claim_probe()
     with transaction.atomic():
-        account = {"account": "vonage", "rate": rate}
+        account = {"account": ACCOUNT, "rate": rate}
         slots: int = execute_prepared(_ACCOUNT_SLOTS, account)[0][0]
-        claims = _claim(min(limit, slots)) if slots else []
+        claims = (_claim(min(limit, slots)) or _claim_probe()) if slots else []
         if claims:
             execute_prepared(_PACE_ACCOUNT, {**account, "texts": len(claims)})
     return claims
 
 
-def _claim(limit: int) -> list[Claim]:
+def _claim(limit: int, *, is_probe: bool = False) -> list[Claim]:
     # Kept from an idle start, its plan took a second to claim from 3,000 texts; planning takes 0.6 ms.
-    rows = execute_planned(_CLAIM, {"limit": limit, "lease": settings.SEND_LEASE_SECONDS})
+    rows = execute_planned(_CLAIM, {"limit": limit, "lease": settings.SEND_LEASE_SECONDS, "is_probe": is_probe})
     return [Claim(*row) for row in rows]
+
+
+def _claim_probe() -> list[Claim]:
+    """Claim a text to try while the account is paused, unless one is being tried or it is too early."""
+    if not is_probe_due():
+        return []
+    with transaction.atomic():
+        claims = _claim(1, is_probe=True) if lock_due_probe() else []
+        for claim in claims:
+            start_probe(claim.id)
+    return claims
 
 
 _NEXT_DUE = f"""
     {_BUSY}
-    SELECT extract(epoch FROM min(GREATEST(first.due_at, number.next_send_at)) - now())::float
+    SELECT extract(epoch FROM min(GREATEST(
+               first.due_at, number.next_send_at,
+               (SELECT probe_at FROM messaging_gatewayaccount WHERE name = '{ACCOUNT}' AND paused_at IS NOT NULL)
+           )) - now())::float
       FROM busy
       JOIN chats_virtualnumber AS number ON number.id = busy.id
      CROSS JOIN LATERAL (
@@ -182,21 +215,25 @@ _ACCEPTED = f"""
        SET status = CASE WHEN status IN {_PENDING} THEN 'sent' ELSE status END,
            due_at = NULL, gateway_id = result.gateway_id, sent_at = COALESCE(sent_at, now()),
            error_code = CASE WHEN status IN {_PENDING} THEN '' ELSE error_code END,
-           error_detail = CASE WHEN status IN {_PENDING} THEN '' ELSE error_detail END
+           error_detail = CASE WHEN status IN {_PENDING} THEN '' ELSE error_detail END,
+           error_kind = CASE WHEN status IN {_PENDING} THEN '' ELSE error_kind END
       FROM unnest(%(ids)s::uuid[], %(gateway_ids)s::text[]) AS result (id, gateway_id)
      WHERE message.id = result.id
 """
-# Only of the attempt that this result is of: the row may have moved on since.
+# Only of the attempt that this result is of: the row may have moved on since. An attempt that does not count is
+# repeated under the same number, so the lease has to be the same as well.
 _NOT_ACCEPTED = """
     UPDATE messaging_message AS message
        SET status = result.status, attempts = attempts - result.unused,
            due_at = CASE WHEN result.status <> 'failed' THEN now() + result.wait * interval '1 second' END,
            failed_at = CASE WHEN result.status = 'failed' THEN now() END,
-           error_code = result.error_code, error_detail = result.error_detail
+           error_code = result.error_code, error_detail = result.error_detail, error_kind = result.error_kind
       FROM unnest(%(ids)s::uuid[], %(attempts)s::int[], %(statuses)s::text[], %(waits)s::float[],
-                  %(codes)s::text[], %(details)s::text[], %(unused)s::int[])
-           AS result (id, attempt, status, wait, error_code, error_detail, unused)
+                  %(codes)s::text[], %(details)s::text[], %(kinds)s::text[], %(unused)s::int[],
+                  %(leases)s::timestamptz[])
+           AS result (id, attempt, status, wait, error_code, error_detail, error_kind, unused, leased_until)
      WHERE message.id = result.id AND message.status = 'sending' AND message.attempts = result.attempt
+       AND message.due_at = result.leased_until
     RETURNING message.id, message.status
 """
 _COOL_DOWN = """
@@ -215,6 +252,7 @@ class _NotAccepted:
     wait: float = 0.0
     code: str = ""
     detail: str = ""
+    kind: str = ""
     throttled: bool = False
     unused: int = 0
 
@@ -222,7 +260,8 @@ class _NotAccepted:
 def record_results(results: Sequence[Result]) -> None:
     """Write down what became of claims: sent, queued again with a backoff, failed, or unconfirmed.
 
-    A number that was throttled waits as a whole. Of a text that failed for good, its writer is told.
+    A number that was throttled waits as a whole, and an account that takes no text is paused. Of a text that failed
+    for good, its writer is told.
     """
     accepted = [result for result in results if result.gateway_id is not None]
     refused = [_judge(result.claim, result.error) for result in results if result.error is not None]
@@ -240,7 +279,12 @@ def record_results(results: Sequence[Result]) -> None:
             },
         )
     if refused:
-        _record_not_accepted(refused)
+        faults = [result for result in results if result.error and result.error.outcome is Outcome.PAUSE]
+        _record_not_accepted(refused, faults)
+    give_back(result.claim for result in results if result.gateway_id is None and result.error is None)
+    for result in results:
+        if result.claim.is_probe:
+            end_probe(message_id=result.claim.id, accepted=result.gateway_id is not None)
 
 
 def give_back(claims: Iterable[Claim]) -> None:
@@ -248,10 +292,16 @@ def give_back(claims: Iterable[Claim]) -> None:
     returned = [_NotAccepted(claim, "queued", unused=1) for claim in claims]
     if returned:
         _record_not_accepted(returned)
+    for each in returned:
+        if each.claim.is_probe:
+            end_probe(message_id=each.claim.id, accepted=False)
 
 
-def _record_not_accepted(refused: Sequence[_NotAccepted]) -> None:
+def _record_not_accepted(refused: Sequence[_NotAccepted], faults: Sequence[Result] = ()) -> None:
     with transaction.atomic():
+        if faults:
+            assert faults[-1].error  # chosen by it
+            pause_account(error=faults[-1].error, refused={fault.claim.id for fault in faults})
         rows = execute_prepared(
             _NOT_ACCEPTED,
             {
@@ -262,7 +312,9 @@ def _record_not_accepted(refused: Sequence[_NotAccepted]) -> None:
                 "waits": [float(r.wait) for r in refused],
                 "codes": [r.code[:40] for r in refused],
                 "details": [r.detail[:200] for r in refused],
+                "kinds": [r.kind for r in refused],
                 "unused": [r.unused for r in refused],
+                "leases": [r.claim.leased_until for r in refused],
             },
         )
         for message_id, status in rows:
@@ -271,14 +323,18 @@ def _record_not_accepted(refused: Sequence[_NotAccepted]) -> None:
 
 
 def _judge(claim: Claim, error: SendError) -> _NotAccepted:
+    verdict = _NotAccepted(claim, "queued", code=error.code, detail=error.detail, kind=error.kind.value)
     match error.outcome:
         case Outcome.AGAIN:
             wait = max(backoff_seconds(claim.attempt), error.retry_after or 0)
-            return _NotAccepted(claim, "queued", wait, error.code, error.detail, error.throttled)
+            return replace(verdict, wait=wait, throttled=error.throttled)
+        case Outcome.PAUSE:
+            # The fault is not the text's: it goes on where it was, and the account waits.
+            return replace(verdict, unused=1)
         case Outcome.NEVER:
-            return _NotAccepted(claim, "failed", 0, error.code, error.detail)
+            return replace(verdict, status="failed")
         case Outcome.UNKNOWN:
-            return _NotAccepted(claim, "unconfirmed", settings.UNCONFIRMED_WAIT_SECONDS, error.code, error.detail)
+            return replace(verdict, status="unconfirmed", wait=settings.UNCONFIRMED_WAIT_SECONDS)
 
 
 def backoff_seconds(attempt: int) -> float:
@@ -288,15 +344,18 @@ def backoff_seconds(attempt: int) -> float:
 
 _LEASES_ENDED = """
     UPDATE messaging_message SET status = 'unconfirmed', due_at = now() + %(wait)s * interval '1 second',
-           error_code = 'answer_lost', error_detail = 'The sender stopped before it had an answer.'
+           error_code = 'answer_lost', error_detail = 'The sender stopped before it had an answer.',
+           error_kind = 'unknown'
      WHERE status = 'sending' AND due_at <= now()
 """
 _SEND_AGAIN = "UPDATE messaging_message SET status = 'queued' WHERE status = 'unconfirmed' AND due_at <= now()"
-_EXPIRE = """
+_EXPIRE = f"""
     UPDATE messaging_message
        SET status = 'failed', due_at = NULL, failed_at = now(), error_code = 'expired',
            error_detail = left('It could not be handed over for too long; the last reason: ' || COALESCE(
-               NULLIF(error_detail, ''), 'it waited for its turn.'), 200)
+               NULLIF(error_detail, ''), (SELECT pause_detail FROM messaging_gatewayaccount
+                                           WHERE name = '{ACCOUNT}' AND paused_at IS NOT NULL),
+               'it waited for its turn.'), 200)
      WHERE id IN (SELECT id FROM messaging_message
                    WHERE direction = 'out' AND status = 'queued' AND created_at < now() - %(hours)s * interval '1 hour'
                    LIMIT 1000 FOR NO KEY UPDATE SKIP LOCKED)

@@ -24,6 +24,7 @@ class Message(models.Model):
         QUEUED → SENDING → SENT → DELIVERED
            ▲        │        └──→ FAILED (undeliverable, rejected, expired)
            │        ├──→ QUEUED (refused for now: 429, 5xx, no connection)
+           │        ├──→ QUEUED (the account is paused; the attempt does not count)
            │        ├──→ FAILED (refused for good, or tried for too long)
            └────────┴──→ UNCONFIRMED (the answer was lost: timeout, dropped connection, a crash while SENDING)
 
@@ -53,6 +54,16 @@ class Message(models.Model):
         SENT = "sent"
         DELIVERED = "delivered"
         FAILED = "failed"
+
+    class ErrorKind(models.TextChoices):
+        """Whom or what an error concerns; the gateways use the same words."""
+
+        RECIPIENT = "recipient"
+        OPT_OUT = "opt_out", "Opt-out"
+        CONFIGURATION = "configuration"
+        MONEY = "money"
+        CARRIER = "carrier"
+        UNKNOWN = "unknown"
 
     INBOUND_STATUSES = (Status.RELAYED, Status.LATE, Status.UNMATCHED, Status.BLOCKED)
     PENDING_STATUSES = (Status.QUEUED, Status.SENDING, Status.UNCONFIRMED)
@@ -85,6 +96,7 @@ class Message(models.Model):
     gateway_id = models.CharField(max_length=64, null=True)  # noqa: DJ001 - null: not known yet
     error_code = models.CharField(max_length=40, blank=True, default="", db_default="")
     error_detail = models.CharField(max_length=200, blank=True, default="", db_default="")
+    error_kind = models.CharField(max_length=13, choices=ErrorKind, blank=True, default="", db_default="")
     segments = models.PositiveSmallIntegerField(null=True)
     price = models.DecimalField(max_digits=12, decimal_places=6, null=True)
     currency = models.CharField(max_length=3, blank=True, default="", db_default="")
@@ -162,10 +174,29 @@ class Message(models.Model):
 
 
 class GatewayAccount(models.Model):
-    """The account at the gateway, which all senders share: when it may send again."""
+    """The account at the gateway, which all senders share: when it may send again, and whether it is paused.
+
+    While it is paused, one text at a time is tried (a probe); `probe_at` is when the next may be, or, while one is
+    on its way, when its sender is taken for dead. docs/decisions/0011-paused-account.md
+    """
 
     name = models.CharField(max_length=20, primary_key=True)
     next_send_at = models.DateTimeField(db_default=Now())
+    paused_at = models.DateTimeField(null=True)
+    pause_code = models.CharField(max_length=40, blank=True, default="", db_default="")
+    pause_detail = models.CharField(max_length=200, blank=True, default="", db_default="")
+    probe_at = models.DateTimeField(null=True)
+    # The text that is being tried; no foreign key, so that the log may forget it.
+    probe_message_id = models.UUIDField(null=True)
+    failed_probes = models.PositiveSmallIntegerField(default=0, db_default=0)
+
+    class Meta:
+        constraints = (
+            # Paused without an end would be for ever.
+            models.CheckConstraint(
+                condition=Q(paused_at__isnull=True) | Q(probe_at__isnull=False), name="paused_account_is_probed"
+            ),
+        )
 
     def __str__(self) -> str:
         return self.name

@@ -12,6 +12,7 @@ from proxy_project.sql import execute_prepared
 log = structlog.get_logger(__name__)
 
 # One statement finds the row and moves it. A final status stays; facts that a later receipt brings are kept.
+# An error without a failure says that nobody knows whether the text arrived: it is kept with a text that is SENT.
 # A failure counts only for the attempt that we know of: an earlier one may fail while the next is on its way.
 _RECORD = """
     UPDATE messaging_message AS message
@@ -21,20 +22,24 @@ _RECORD = """
            sent_at = COALESCE(message.sent_at, now()),
            delivered_at = CASE WHEN moves AND %(status)s = 'delivered' THEN now() ELSE message.delivered_at END,
            failed_at = CASE WHEN moves AND %(status)s = 'failed' THEN now() ELSE message.failed_at END,
-           error_code = CASE WHEN moves THEN %(error_code)s ELSE message.error_code END,
-           error_detail = CASE WHEN moves THEN %(error_detail)s ELSE message.error_detail END,
+           error_code = CASE WHEN tells THEN %(error_code)s ELSE message.error_code END,
+           error_detail = CASE WHEN tells THEN %(error_detail)s ELSE message.error_detail END,
+           error_kind = CASE WHEN tells THEN %(error_kind)s ELSE message.error_kind END,
            segments = COALESCE(%(segments)s, message.segments),
            price = COALESCE(%(price)s, message.price),
            currency = COALESCE(NULLIF(%(currency)s, ''), message.currency)
-      FROM (SELECT id, CASE %(status)s
-                         WHEN 'sent' THEN status IN ('queued', 'sending', 'unconfirmed')
-                         WHEN 'failed' THEN status IN ('queued', 'sending', 'unconfirmed', 'sent')
-                                            AND COALESCE(gateway_id, %(gateway_id)s) = %(gateway_id)s
-                         ELSE status IN ('queued', 'sending', 'unconfirmed', 'sent')
-                       END AS moves
-              FROM messaging_message
-             WHERE direction = 'out' AND {match}
-               FOR NO KEY UPDATE) AS found
+      FROM (SELECT *, moves OR (status = 'sent' AND %(status)s = 'sent' AND is_of_attempt AND %(error_code)s <> '')
+                      AS tells
+              FROM (SELECT *, CASE %(status)s
+                                WHEN 'sent' THEN is_pending
+                                WHEN 'failed' THEN (is_pending OR status = 'sent') AND is_of_attempt
+                                ELSE is_pending OR status = 'sent'
+                              END AS moves
+                      FROM (SELECT id, status, status IN ('queued', 'sending', 'unconfirmed') AS is_pending,
+                                   COALESCE(gateway_id, %(gateway_id)s) = %(gateway_id)s AS is_of_attempt
+                              FROM messaging_message
+                             WHERE direction = 'out' AND {match}
+                               FOR NO KEY UPDATE) AS locked) AS judged) AS found
      WHERE message.id = found.id
     RETURNING message.id, found.moves
 """
@@ -69,6 +74,7 @@ def _record(statement: str, receipt: Receipt) -> tuple[UUID, bool] | None:
             "status": receipt.progress.value,
             "error_code": receipt.error_code,
             "error_detail": receipt.error_detail,
+            "error_kind": receipt.error_kind.value if receipt.error_kind else "",
             "segments": receipt.segments,
             "price": receipt.price,
             "currency": receipt.currency,

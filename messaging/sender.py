@@ -4,6 +4,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import psycopg
 import structlog
@@ -32,6 +33,15 @@ _BLOCKED_SECONDS = 0.05
 _RECONNECT_SECONDS = 0.5
 
 
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """A claim for a thread: until when its lease holds, and how often the account had been refused by then."""
+
+    claim: Claim
+    use_before: float
+    refusals: int
+
+
 class Sender:
     """One sender process: this thread talks to the database, `threads` others to the gateway.
 
@@ -41,10 +51,12 @@ class Sender:
     def __init__(self, *, threads: int, make_gateway: Callable[[], Gateway]) -> None:
         self._threads = threads
         self._make_gateway = make_gateway
-        self._todo: queue.SimpleQueue[tuple[Claim, float] | None] = queue.SimpleQueue()
+        self._todo: queue.SimpleQueue[_Work | None] = queue.SimpleQueue()
         self._done: queue.SimpleQueue[Result] = queue.SimpleQueue()
         self._unrecorded: list[Result] = []
         self._in_flight = 0
+        # How often the gateway has refused the account. What was claimed before the last time is given back.
+        self._refusals = 0
         self._wake = threading.Event()
         self._stopping = False
         self._stopped = threading.Event()
@@ -66,12 +78,14 @@ class Sender:
         settled_at = float("-inf")
         while not self._stopping:
             self._wake.clear()
+            # Read before what is recorded: a refusal after that is not in the database when texts are claimed.
+            refusals = self._refusals
             try:
                 self._record()
                 if time.monotonic() - settled_at >= _SETTLE_SECONDS:
                     settle_overdue()
                     settled_at = time.monotonic()
-                pause = self._claim()
+                pause = self._claim(refusals)
             except DatabaseError as error:
                 self._survive(error)
                 pause = _RECONNECT_SECONDS
@@ -80,7 +94,7 @@ class Sender:
         self._finish(workers)
         log.info("sender stopped")
 
-    def _claim(self) -> float:
+    def _claim(self, refusals: int) -> float:
         """Claim what there are free threads for; return how long there is nothing to do but wait for a wake-up."""
         # A few more than threads, so that a thread finds its next text at once.
         free = self._threads + self._threads // 4 - self._in_flight
@@ -90,7 +104,7 @@ class Sender:
         use_before = time.monotonic() + settings.SEND_LEASE_SECONDS - 2 * settings.SEND_TIMEOUT_SECONDS
         for claim in claims:
             self._in_flight += 1
-            self._todo.put((claim, use_before))
+            self._todo.put(_Work(claim, use_before, refusals))
         if claims:
             return 0.0
         due = seconds_until_due()
@@ -113,8 +127,15 @@ class Sender:
     def _work(self) -> None:
         """Send what comes, in a thread with a gateway client of its own, until there is None."""
         gateway = self._make_gateway()
-        while (item := self._todo.get()) is not None:
-            self._done.put(_send(gateway, *item))
+        while (work := self._todo.get()) is not None:
+            if work.refusals != self._refusals:
+                self._done.put(Result(work.claim))
+            else:
+                result = _send(gateway, work.claim, work.use_before)
+                # First the result, then the count: whoever has seen the count finds the result.
+                self._done.put(result)
+                if result.error and result.error.outcome is Outcome.PAUSE:
+                    self._refusals += 1
             self._wake.set()
 
     def _finish(self, workers: list[threading.Thread]) -> None:
@@ -122,11 +143,11 @@ class Sender:
         unsent = []
         while True:
             try:
-                item = self._todo.get_nowait()
+                work = self._todo.get_nowait()
             except queue.Empty:
                 break
-            if item:
-                unsent.append(item[0])
+            if work:
+                unsent.append(work.claim)
         self._in_flight -= len(unsent)
         for _ in workers:
             self._todo.put(None)
@@ -182,8 +203,11 @@ def _record_results(results: list[Result]) -> None:
 
 def _log_results(results: list[Result]) -> None:
     for result in results:
-        if result.error is None:
+        if result.gateway_id is not None:
             log.info("text sent", message=str(result.claim.id), attempt=result.claim.attempt)
+        elif result.error is None or result.error.outcome is Outcome.PAUSE:
+            # Why is said once, when the account is paused.
+            log.debug("text held back", message=str(result.claim.id))
         else:
             log.warning(
                 "text not sent",

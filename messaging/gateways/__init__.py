@@ -44,9 +44,23 @@ class Progress(Enum):
     FAILED = "failed"
 
 
+class ErrorKind(Enum):
+    """Whom or what an error concerns, and so who can do something about it."""
+
+    RECIPIENT = "recipient"
+    OPT_OUT = "opt_out"
+    CONFIGURATION = "configuration"
+    MONEY = "money"
+    CARRIER = "carrier"
+    UNKNOWN = "unknown"
+
+
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """A delivery receipt. `reference` is ours, when the carrier gave it back; `at` is seconds since 1970."""
+    """A delivery receipt. `reference` is ours, when the carrier gave it back; `at` is seconds since 1970.
+
+    SENT with an error is a text of which nobody can say whether it arrived.
+    """
 
     gateway_id: str
     reference: UUID | None
@@ -54,6 +68,7 @@ class Receipt:
     at: float
     error_code: str = ""
     error_detail: str = ""
+    error_kind: ErrorKind | None = None
     segments: int | None = None
     price: Decimal | None = None
     currency: str = ""
@@ -71,6 +86,7 @@ class Outcome(Enum):
     """Whether a text that was not accepted may be sent again."""
 
     AGAIN = "again"  # surely not accepted, and may be next time
+    PAUSE = "pause"  # surely not accepted, and no other text of the account will be until somebody mends it
     NEVER = "never"  # surely not accepted, and never will be
     UNKNOWN = "unknown"  # the answer was lost: a receipt will tell
 
@@ -84,6 +100,7 @@ class SendError(Exception):
         code: str,
         detail: str,
         *,
+        kind: ErrorKind = ErrorKind.UNKNOWN,
         retry_after: float | None = None,
         throttled: bool = False,
     ) -> None:
@@ -91,6 +108,7 @@ class SendError(Exception):
         self.outcome = outcome
         self.code = code
         self.detail = detail
+        self.kind = kind
         self.retry_after = retry_after
         self.throttled = throttled
 

@@ -1,4 +1,4 @@
-"""Vonage's Messages API: the one file that knows its names and its SDK."""
+"""Vonage's Messages API: the one file that knows its names and its SDK; its error codes are in vonage_errors.py."""
 
 import hashlib
 import hmac
@@ -26,6 +26,7 @@ from vonage_http_client.errors import HttpRequestError
 from vonage_messages import Sms
 
 from messaging.gateways import (
+    ErrorKind,
     Forged,
     InboundText,
     Malformed,
@@ -36,6 +37,7 @@ from messaging.gateways import (
     SendError,
     Unsigned,
 )
+from messaging.gateways.vonage_errors import RESULT_UNKNOWN, explain_answer, pause, read_error
 
 MAX_TEXT_LENGTH = 3200  # https://developer.vonage.com/en/api/messages
 
@@ -44,8 +46,7 @@ _CLOCK_LEEWAY_SECONDS = 120
 # A carrier's load balancer closes idle connections; a request on one that is just closing has no known outcome.
 _IDLE_SECONDS = 20
 _TOKEN_SECONDS = 600
-# A number that rests for days because of one header is worse than one more 429.
-_LONGEST_RETRY_AFTER_SECONDS = 3600
+_CARRIER = ErrorKind.CARRIER
 
 # The account's signature secret may be shorter than HS256 recommends; it is Vonage's to choose.
 warnings.filterwarnings("ignore", category=InsecureKeyLengthWarning)
@@ -87,7 +88,8 @@ class VonageGateway:
     def send(self, text: OutboundText) -> str:
         """Hand over a text and return Vonage's `message_uuid`; raises SendError, from which nothing leaks."""
         if not re.fullmatch(r"\+[1-9][0-9]{6,14}", text.to_number, re.ASCII):
-            raise SendError(Outcome.NEVER, "invalid_number", "The recipient's number cannot receive a text.")
+            detail = "The recipient's number cannot receive a text."
+            raise SendError(Outcome.NEVER, "invalid_number", detail, kind=ErrorKind.RECIPIENT)
         message = _make_sms(text)
         if message is None:
             raise SendError(Outcome.NEVER, "invalid_text", "The text is not one that Vonage takes.")
@@ -158,22 +160,24 @@ def _explain(error: Exception) -> SendError:
     """Say of whatever the SDK raised whether the text may be sent again."""
     match error:
         case HttpRequestError():
-            return _explain_answer(error.response)
+            return explain_answer(error.response)
         case requests.exceptions.ConnectTimeout():
-            return SendError(Outcome.AGAIN, "no_connection", "Vonage could not be reached in time.")
+            return SendError(Outcome.AGAIN, "no_connection", "Vonage could not be reached in time.", kind=_CARRIER)
         case requests.exceptions.SSLError() | requests.exceptions.ProxyError():
-            return SendError(Outcome.AGAIN, "no_connection", "No secure connection to Vonage could be made.")
+            return SendError(
+                Outcome.AGAIN, "no_connection", "No secure connection to Vonage could be made.", kind=_CARRIER
+            )
         case requests.exceptions.TooManyRedirects():
-            return SendError(Outcome.AGAIN, "redirected", "VONAGE_API_URL answers with a redirect; is it right?")
+            return pause("redirected", "VONAGE_API_URL answers with a redirect; is it right?")
         case requests.exceptions.ConnectionError() if _was_never_connected(error):
-            return SendError(Outcome.AGAIN, "no_connection", "Vonage could not be reached.")
+            return SendError(Outcome.AGAIN, "no_connection", "Vonage could not be reached.", kind=_CARRIER)
         case requests.exceptions.RequestException():
             return SendError(Outcome.UNKNOWN, "answer_lost", "The connection was lost before Vonage answered.")
         case TypeError() | pydantic.ValidationError() | ValueError():
             # A 2xx whose body is not what is documented: accepted, as far as anybody can tell.
             return SendError(Outcome.UNKNOWN, "answer_unreadable", "Vonage's answer could not be read.")
         case jwt.PyJWTError() | VonageError():
-            return SendError(Outcome.AGAIN, "bad_private_key", "VONAGE_PRIVATE_KEY cannot sign; is it the right PEM?")
+            return pause("bad_private_key", "VONAGE_PRIVATE_KEY cannot sign; is it the right PEM?")
         case _:
             return SendError(Outcome.UNKNOWN, type(error).__name__, "Sending ended in an unexpected error.")
 
@@ -187,54 +191,6 @@ def _was_never_connected(error: requests.exceptions.ConnectionError) -> bool:
 def _gateway_id(value: str) -> str:
     """Return a `message_uuid` with nothing in it that a database or a log could stumble over."""
     return re.sub(r"[^A-Za-z0-9_.:-]", "", value)[:64]
-
-
-def _explain_answer(response: requests.Response) -> SendError:
-    """Say what an HTTP status of the Messages API means. The `type` in its body means too many things."""
-    code = str(response.status_code)
-    match response.status_code:
-        case 429:
-            return SendError(
-                Outcome.AGAIN,
-                code,
-                "Vonage asked to slow down.",
-                retry_after=_seconds(response.headers.get("Retry-After")),
-                throttled=True,
-            )
-        case 401 | 403:
-            return SendError(Outcome.AGAIN, code, "Vonage refused the credentials of this service.")
-        case 402:
-            return SendError(Outcome.AGAIN, code, "The balance of the Vonage account is too low.")
-        case 404 | 405:
-            return SendError(Outcome.AGAIN, code, "There is no Messages API at VONAGE_API_URL.")
-        case 504:
-            return SendError(Outcome.UNKNOWN, code, "Vonage's gateway timed out; the text may have been accepted.")
-        case 408 | 425:
-            return SendError(Outcome.AGAIN, code, "Vonage did not take the request in time.")
-        case status if status >= 500:
-            return SendError(
-                Outcome.AGAIN,
-                code,
-                "Vonage has an internal error.",
-                retry_after=_seconds(response.headers.get("Retry-After")),
-            )
-        case status if status >= 400:
-            return SendError(Outcome.NEVER, code, f"Vonage refused the text{_invalid_parameters(response)}.")
-        case _:
-            return SendError(Outcome.AGAIN, code, "VONAGE_API_URL does not answer as the Messages API; is it right?")
-
-
-def _invalid_parameters(response: requests.Response) -> str:
-    """Name the parameters that a 422 complains of; its reasons may quote a number."""
-    try:
-        names = [str(entry["name"]) for entry in response.json()["invalid_parameters"]]
-    except (ValueError, KeyError, TypeError):
-        return ""
-    return ": invalid " + ", ".join(name for name in names if re.fullmatch(r"[a-z_.]{1,30}", name))
-
-
-def _seconds(value: str | None) -> float | None:
-    return min(float(value), _LONGEST_RETRY_AFTER_SECONDS) if value and re.fullmatch(r"[0-9]{1,6}", value) else None
 
 
 # --- Webhooks ---------------------------------------------------------------------------------------------
@@ -287,7 +243,10 @@ def read_receipt(*, authorization: str, body: bytes) -> Receipt | None:
     progress = _PROGRESS.get(_required(payload, "status", r"[a-z_]{1,40}"))
     if progress is None:
         return None
-    error = _part(payload, "error")
+    code, detail, kind = read_error(_part(payload, "error"))
+    if code == RESULT_UNKNOWN and progress is Progress.FAILED:
+        # Neither delivered nor failed: it was sent, and that is all anybody will ever know.
+        progress = Progress.SENT
     usage = _part(payload, "usage")
     sms = _part(payload, "sms")
     return Receipt(
@@ -295,9 +254,9 @@ def read_receipt(*, authorization: str, body: bytes) -> Receipt | None:
         reference=_uuid(payload.get("client_ref")),
         progress=progress,
         at=_timestamp(payload.get("timestamp")),
-        error_code=re.sub(r"[^\w.-]", "", str(error.get("title", "")))[:40],
-        # The carrier's words, less anything in them that could be a number.
-        error_detail=re.sub(r"\+?\d[\d\s().-]{5,}", "…", _storable(str(error.get("detail", ""))))[:200],
+        error_code=code,
+        error_detail=detail,
+        error_kind=kind,
         segments=_count(sms.get("count_total", sms.get("total_count"))),
         price=_price(usage.get("price")),
         currency=currency if re.fullmatch(r"[A-Z]{3}", currency := str(usage.get("currency", ""))) else "",
@@ -368,11 +327,6 @@ def _optional_text(payload: dict[str, Any], name: str) -> str:
 def _part(payload: dict[str, Any], name: str) -> dict[str, Any]:
     value = payload.get(name)
     return value if isinstance(value, dict) else {}
-
-
-def _storable(text: str) -> str:
-    """Return `text` without what JSON can carry and PostgreSQL cannot: NUL and lone surrogates."""
-    return text.encode("utf-8", "ignore").decode().replace("\x00", "")
 
 
 def _uuid(value: Any) -> UUID | None:

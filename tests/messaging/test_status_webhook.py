@@ -19,6 +19,8 @@ pytestmark = pytest.mark.django_db
 EARLY = [Status.QUEUED, Status.SENDING, Status.UNCONFIRMED]
 SOMEBODYS = "0190163d-8694-739b-aea5-966c26f8ad91"
 DETAIL = "Illegal Number - blacklisted"
+OPTED_OUT = "The recipient has opted out of texts from this virtual number; START opts in again."
+NOT_KNOWN = "Unknown to this service: "
 ERROR = {"type": "https://developer.vonage.com/api-errors/messages#1240", "title": "1240", "detail": DETAIL}
 
 
@@ -54,7 +56,7 @@ def test_a_receipt_moves_a_text_even_before_our_own_answer_is_written(client, om
     assert message.sent_at is not None
     assert (message.delivered_at is not None) == (after == Status.DELIVERED)
     assert (message.failed_at is not None) == (after == Status.FAILED)
-    error = ("1240", DETAIL) if after == Status.FAILED else ("", "")
+    error = ("1240", OPTED_OUT) if after == Status.FAILED else ("", "")
     assert (message.error_code, message.error_detail) == error
 
 
@@ -185,15 +187,18 @@ def test_a_later_receipt_without_facts_forgets_none(client, omar):
 
 
 ERRORS = {
-    "as documented": (ERROR, ("1240", DETAIL)),
-    "an integer title": ({"title": 1240, "detail": DETAIL}, ("1240", DETAIL)),
-    "no detail": ({"title": "1240"}, ("1240", "")),
-    "no title": ({"detail": DETAIL}, ("", DETAIL)),
-    "a code nobody documented": ({"title": "9999x", "detail": "?"}, ("9999x", "?")),
+    "as documented": (ERROR, ("1240", OPTED_OUT)),
+    "an integer title": ({"title": 1240, "detail": DETAIL}, ("1240", OPTED_OUT)),
+    "no detail": ({"title": "1240"}, ("1240", OPTED_OUT)),
+    "no title": ({"detail": DETAIL}, ("", NOT_KNOWN + DETAIL)),
+    "a code nobody documented": ({"title": "9999x", "detail": "?"}, ("9999x", NOT_KNOWN + "?")),
+    "nothing but a code nobody documented": ({"title": "9999"}, ("9999", NOT_KNOWN + "the carrier did not say why.")),
     "empty": ({}, ("", "")),
     "no object": ("1240", ("", "")),
     "null": (None, ("", "")),
-    "long": ({"title": "1" * 99, "detail": "x" * 999}, ("1" * 40, "x" * 200)),
+    "nulls": ({"title": None, "detail": None}, ("", "")),
+    "long": ({"title": "1" * 99, "detail": "x" * 999}, ("1" * 40, (NOT_KNOWN + "x" * 200)[:200])),
+    "what cannot be stored": ({"title": "99\x0099", "detail": "a\x00\ud800b"}, ("9999", NOT_KNOWN + "ab")),
 }
 
 
@@ -209,8 +214,8 @@ def test_the_reason_of_a_failure_is_kept(client, omar, error, kept):
 )
 def test_what_could_be_a_number_is_cut_out_of_the_reason(client, omar, quoted):
     detail = f"Number {quoted} is barred (code 12)"
-    message = deliver(client, make_sent(omar), "rejected", error={"title": "1050", "detail": detail})
-    assert message.error_detail.replace("… ", "…") == "Number …is barred (code 12)"
+    message = deliver(client, make_sent(omar), "rejected", error={"title": "9050", "detail": detail})
+    assert message.error_detail.replace("… ", "…") == f"{NOT_KNOWN}Number …is barred (code 12)"
 
 
 # --- A relay that failed ---------------------------------------------------------------------------------------

@@ -19,7 +19,7 @@ from tests.factories import OMAR, VIRTUAL_NUMBER
 from tests.messaging.wire import ACCEPTED, Wire, answer, hang_up, reset, say_and_hang_up, say_nothing
 
 BODY = "Meet me at the corner ✓"
-AGAIN, NEVER, UNKNOWN = Outcome.AGAIN, Outcome.NEVER, Outcome.UNKNOWN
+AGAIN, PAUSE, NEVER, UNKNOWN = Outcome.AGAIN, Outcome.PAUSE, Outcome.NEVER, Outcome.UNKNOWN
 
 
 @pytest.fixture
@@ -107,11 +107,11 @@ INVALID = {"invalid_parameters": [{"name": "to", "reason": f"{OMAR} is wrong"}, 
 HTML = b"<html><h1>502 Bad Gateway</h1></html>"
 ENDS = {
     "400": (answer(400, problem(400)), NEVER, "400"),
-    "401": (answer(401, problem(401)), AGAIN, "401"),
-    "402 no money": (answer(402, problem(402)), AGAIN, "402"),
-    "403": (answer(403, problem(403)), AGAIN, "403"),
-    "404": (answer(404, problem(404)), AGAIN, "404"),
-    "405": (answer(405), AGAIN, "405"),
+    "401": (answer(401, problem(401)), PAUSE, "401"),
+    "402 no money": (answer(402, problem(402)), PAUSE, "402"),
+    "403": (answer(403, problem(403)), PAUSE, "403"),
+    "404": (answer(404, problem(404)), PAUSE, "404"),
+    "405": (answer(405), PAUSE, "405"),
     "408": (answer(408), AGAIN, "408"),
     "410": (answer(410), NEVER, "410"),
     "413": (answer(413), NEVER, "413"),
@@ -124,13 +124,13 @@ ENDS = {
     "502 HTML": (answer(502, HTML, Content_Type="text/html"), AGAIN, "502"),
     "503": (answer(503, b"busy"), AGAIN, "503"),
     "504": (answer(504, HTML, Content_Type="text/html"), UNKNOWN, "504"),
-    "302": (answer(302, Location="/v1/elsewhere"), AGAIN, "redirected"),
-    "301 to itself": (answer(301, Location="/v1/messages"), AGAIN, "redirected"),
-    "303": (answer(303, Location="/v1/elsewhere"), AGAIN, "redirected"),
-    "307": (answer(307, Location="/v1/messages"), AGAIN, "redirected"),
-    "308": (answer(308, Location="/v1/messages"), AGAIN, "redirected"),
-    "302 to nowhere": (answer(302), AGAIN, "302"),
-    "304": (answer(304), AGAIN, "304"),
+    "302": (answer(302, Location="/v1/elsewhere"), PAUSE, "redirected"),
+    "301 to itself": (answer(301, Location="/v1/messages"), PAUSE, "redirected"),
+    "303": (answer(303, Location="/v1/elsewhere"), PAUSE, "redirected"),
+    "307": (answer(307, Location="/v1/messages"), PAUSE, "redirected"),
+    "308": (answer(308, Location="/v1/messages"), PAUSE, "redirected"),
+    "302 to nowhere": (answer(302), PAUSE, "302"),
+    "304": (answer(304), PAUSE, "304"),
     "empty 202": (answer(202), UNKNOWN, "answer_unreadable"),
     "204": (b"HTTP/1.1 204 No Content\r\n\r\n", UNKNOWN, "answer_unreadable"),
     "202 HTML": (answer(202, HTML), UNKNOWN, None),
@@ -192,6 +192,15 @@ def check_nothing_leaks(error: SendError, logged: str, wire: Wire) -> None:
     tokens = [request.headers["authorization"].split()[1] for request in wire.requests]
     for secret in (OMAR[1:], VIRTUAL_NUMBER[1:], BODY, "corner", *tokens):
         assert not [text for text in said if secret in text]
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [(401, "configuration"), (402, "money"), (404, "configuration"), (429, "carrier"), (500, "carrier")],
+)
+def test_an_answer_says_whom_it_concerns(wire, status, kind):
+    wire.answers = [answer(status, problem(status))]
+    assert refuse(VonageGateway()).kind.value == kind
 
 
 def test_a_422_names_the_parameters_and_quotes_no_reason(wire):

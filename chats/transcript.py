@@ -31,6 +31,7 @@ _NOT_PASSED_ON = {
 _BLOCKED = {
     "media": "a picture or a file",
     "empty": "an empty text",
+    "binary": "binary data, and no text",
     "too_long": "too long",
 }
 

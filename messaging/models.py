@@ -1,5 +1,7 @@
 """The message log, which is also the outbox: every text in or out is one row."""
 
+from typing import NamedTuple
+
 from django.db import models
 from django.db.models import Func, Q, Value
 from django.db.models.functions import Now
@@ -200,3 +202,62 @@ class GatewayAccount(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+class TextPart(models.Model):
+    """One part of a long text that the carrier delivers in parts, kept until the others have come.
+
+    It waits until it is joined: with the others when all are there, or without those that did not come in time.
+    From then on it holds no number and no words, and is there only so that its webhook is known when it comes again.
+    The text that was joined is one row of the message log.
+    """
+
+    class Key(NamedTuple):
+        """What the parts of one text have in common; once they are joined, the same key is another text."""
+
+        sender_digest: bytes
+        to_number: str
+        reference: str
+        total: int
+
+    id = models.UUIDField(primary_key=True, default=make_id, editable=False)
+    sender_digest = models.BinaryField()
+    to_number = models.CharField(max_length=16)
+    # The sender's phone counts them from 0 to 255 or 65535 and begins again.
+    reference = models.CharField(max_length=40)
+    total = models.PositiveSmallIntegerField()
+    part = models.PositiveSmallIntegerField()
+
+    gateway_id = models.CharField(max_length=64)
+    from_number = EncryptedTextField(blank=True, default="")
+    body = EncryptedTextField(blank=True, default="")
+    # As of an InboundText, when a part is no text at all.
+    undeliverable = models.CharField(max_length=20, blank=True, default="")
+    received_at = models.DateTimeField(db_default=Now())
+    joined_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = (
+            # A webhook delivered again keeps nothing, for as long as the carrier repeats it.
+            models.UniqueConstraint(fields=["gateway_id"], name="part_gateway_id_is_unique"),
+            # A text is joined from one of each part. Also finds the parts that wait for a new one.
+            models.UniqueConstraint(
+                fields=["sender_digest", "to_number", "reference", "total", "part"],
+                condition=Q(joined_at=None),
+                name="part_waits_once",
+            ),
+            # Who joins counts the parts: a number beyond the total would stand in for one that is missing.
+            models.CheckConstraint(
+                condition=Q(total__gte=2, total__lte=255, part__gte=1, part__lte=models.F("total")),
+                name="part_is_one_of_total",
+            ),
+        )
+        indexes = (
+            # The worker, every ten seconds: whose other parts did not come in time?
+            models.Index(fields=["received_at"], condition=Q(joined_at=None), name="part_waiting"),
+            # The worker, every hour: which need not be known any more?
+            models.Index(fields=["joined_at"], condition=Q(joined_at__isnull=False), name="part_joined"),
+        )
+
+    def __str__(self) -> str:
+        return f"part {self.pk}"

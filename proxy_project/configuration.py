@@ -1,6 +1,7 @@
 """Read the environment once, and say of everything missing or wrong what to do about it."""
 
 import os
+import re
 import sys
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -8,6 +9,9 @@ from urllib.parse import urlsplit
 import environ
 from cryptography.fernet import Fernet
 from django.core.exceptions import ImproperlyConfigured
+
+# https://developer.vonage.com/en/getting-started/concepts/signing-messages
+_SIGNATURE_METHODS = ("md5hash", "md5", "sha1", "sha256", "sha512")
 
 _HINT = "`python manage.py generate_keys` prints a complete set for .env; .env.example explains each name."
 
@@ -72,6 +76,16 @@ class Configuration:
             value = minimum - 1
         if not value >= minimum:
             self._problems.append(f"{name} must be a number of at least {minimum:g}.")
+        return value
+
+    def legacy_webhooks(self, name: str, *, token: str) -> str:
+        """Return what is believed of webhooks in the SMS API's format: nothing (""), `token` or `signed:METHOD`."""
+        value: str = self.env.str(name, default="").strip().lower()
+        if value not in ("", "token", *(f"signed:{method}" for method in _SIGNATURE_METHODS)):
+            methods = ", ".join(_SIGNATURE_METHODS)
+            self._problems.append(f"{name} must be empty, token, or signed: and one of {methods}.")
+        if value == "token" and not re.fullmatch(r"[A-Za-z0-9_-]{20,}", token):
+            self._problems.append(f"{name}=token needs a VONAGE_WEBHOOK_TOKEN of 20 or more letters, digits, - and _.")
         return value
 
     def problem(self, sentence: str) -> None:

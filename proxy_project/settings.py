@@ -38,6 +38,9 @@ VONAGE_API_SECRET = env.str("VONAGE_API_SECRET", default="")
 VONAGE_APPLICATION_ID = _config.secret("VONAGE_APPLICATION_ID")
 VONAGE_PRIVATE_KEY = _config.text_or_file("VONAGE_PRIVATE_KEY")
 VONAGE_SIGNATURE_SECRET = _config.secret("VONAGE_SIGNATURE_SECRET")
+# What is believed of the SMS API's webhooks; those of the Messages API are always taken, signed.
+VONAGE_WEBHOOK_TOKEN = env.str("VONAGE_WEBHOOK_TOKEN", default="").strip()
+VONAGE_LEGACY_WEBHOOKS = _config.legacy_webhooks("VONAGE_LEGACY_WEBHOOKS", token=VONAGE_WEBHOOK_TOKEN)
 # Vonage accepts 30 API requests a second per key unless it agreed to more; 0 is without a limit.
 # https://api.support.vonage.com/hc/en-us/articles/203993598
 _at_vonage = (urlsplit(VONAGE_API_URL).hostname or "").endswith((".nexmo.com", ".vonage.com"))
@@ -48,6 +51,7 @@ WEBHOOK_MAX_AGE_HOURS = _config.number("WEBHOOK_MAX_AGE_HOURS", 25, minimum=0.1)
 # --- How texts travel -------------------------------------------------------------------------------------
 COOL_DOWN_HOURS = _config.number("COOL_DOWN_HOURS", 24, minimum=0)
 STRANGER_REPLY = env.str("STRANGER_REPLY", default="").strip()
+PARTS_WAIT_SECONDS = _config.number("PARTS_WAIT_SECONDS", 120, minimum=1)
 SENDER_THREADS = int(_config.number("SENDER_THREADS", 32, minimum=1))
 SEND_TIMEOUT_SECONDS = int(_config.number("SEND_TIMEOUT_SECONDS", 10, minimum=1))
 SEND_LEASE_SECONDS = _config.number("SEND_LEASE_SECONDS", 60, minimum=1)

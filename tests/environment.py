@@ -25,7 +25,14 @@ if "TEST_ENVIRONMENT" not in os.environ:
         os.environ["DATABASE_URL"] = embedded_postgres.database_url(
             data_dir=_ROOT / ".data" / "test-postgres", volatile=True
         )
-    for name in ("ALLOWED_HOSTS", "LOG_LEVEL", "LOG_FORMAT", "PUBLIC_URL", "VONAGE_PRIVATE_KEY_PATH"):
+    for name in (
+        "ALLOWED_HOSTS",
+        "LOG_LEVEL",
+        "LOG_FORMAT",
+        "PUBLIC_URL",
+        "VONAGE_LEGACY_WEBHOOKS",
+        "VONAGE_PRIVATE_KEY_PATH",
+    ):
         os.environ.pop(name, None)
     os.environ |= {
         "TEST_ENVIRONMENT": "true",

@@ -36,6 +36,19 @@ class InboundText:
         return self.from_number.startswith("+")
 
 
+@dataclass(frozen=True, slots=True)
+class InboundPart:
+    """One of `total` parts, counted from 1, of a long text; all of them carry the same `reference`.
+
+    The sender's phone counts references from 0 to 255 or 65535 and begins again: they are soon used for another text.
+    """
+
+    text: InboundText
+    reference: str
+    part: int
+    total: int
+
+
 class Progress(Enum):
     """What a delivery receipt says of a text."""
 
@@ -123,6 +136,10 @@ class Unsigned(WebhookError):
 
 class Forged(WebhookError):
     """The signature does not prove that the carrier sent this body to us."""
+
+
+class NotAccepted(WebhookError):
+    """The service is not set up to take this webhook. The carrier sends it again, until somebody has."""
 
 
 class Malformed(WebhookError):

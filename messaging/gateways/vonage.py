@@ -1,4 +1,4 @@
-"""Vonage's Messages API: the one file that knows its names and its SDK; its error codes are in vonage_errors.py."""
+"""Vonage's Messages API: the one file that knows its SDK. Error codes: vonage_errors.py; older API: vonage_legacy.py."""
 
 import hashlib
 import hmac
@@ -6,11 +6,9 @@ import json
 import re
 import time
 import warnings
-from decimal import Decimal, InvalidOperation
 from functools import cache
 from typing import Any
 from urllib.parse import urlsplit
-from uuid import UUID
 
 import jwt
 import pydantic
@@ -37,12 +35,24 @@ from messaging.gateways import (
     SendError,
     Unsigned,
 )
+from messaging.gateways.fields import (
+    CLOCK_LEEWAY_SECONDS,
+    GATEWAY_ID,
+    find_obstacle,
+    read_price,
+    read_recipient,
+    read_sender,
+    read_uuid,
+    require,
+)
 from messaging.gateways.vonage_errors import RESULT_UNKNOWN, explain_answer, pause, read_error
 
-MAX_TEXT_LENGTH = 3200  # https://developer.vonage.com/en/api/messages
+# Which of the dashboard's settings decides where what is sent.
+WEBHOOK_SETTINGS: dict[type, str] = {
+    InboundText: "Applications > yours > Messages > Inbound URL",
+    Receipt: "Applications > yours > Messages > Status URL",
+}
 
-# Vonage's clock may be ahead of ours by this much.
-_CLOCK_LEEWAY_SECONDS = 120
 # A carrier's load balancer closes idle connections; a request on one that is just closing has no known outcome.
 _IDLE_SECONDS = 20
 _TOKEN_SECONDS = 600
@@ -196,29 +206,33 @@ def _gateway_id(value: str) -> str:
 # --- Webhooks ---------------------------------------------------------------------------------------------
 
 
-def read_inbound(*, authorization: str, body: bytes) -> InboundText:
-    """Verify and translate an inbound webhook; raises WebhookError.
+def read_webhook(
+    *, authorization: str, body: bytes, expected: type[InboundText] | type[Receipt]
+) -> InboundText | Receipt | None:
+    """Verify and translate a webhook: what its URL is for, or the other when it is clearly that.
 
-    https://developer.vonage.com/en/messages/concepts/inbound-messages
+    None for a receipt that tells us nothing. Raises WebhookError.
     """
     payload = _verified(authorization, body)
-    # A name may hold a space; what UTF-8 cannot write has no digest.
-    from_number = _required(payload, "from", r"[^\x00-\x1f\x7f\ud800-\udfff]{1,40}").removeprefix("+")
+    has_status, has_text = "status" in payload, "text" in payload or "message_type" in payload
+    is_receipt = has_status if has_status is not has_text else expected is Receipt
+    return _read_receipt(payload) if is_receipt else _read_inbound(payload)
+
+
+def _read_inbound(payload: dict[str, Any]) -> InboundText:
+    """https://developer.vonage.com/en/messages/concepts/inbound-messages"""
     message_type = payload.get("message_type", "text")
     text = _optional_text(payload, "text")
-    undeliverable = ""
     if message_type != "text" or ("text" not in payload and payload.get("channel") != "sms"):
         media = payload.get(message_type) if isinstance(message_type, str) else None
         text = text or (_optional_text(media, "caption") if isinstance(media, dict) else "")
         undeliverable = "media"
-    elif not text.strip():
-        undeliverable = "empty"
-    elif len(text) > MAX_TEXT_LENGTH:
-        undeliverable = "too_long"
+    else:
+        undeliverable = find_obstacle(text)
     return InboundText(
-        gateway_id=_required(payload, "message_uuid", r"[A-Za-z0-9_.:-]{1,64}"),
-        from_number=f"+{from_number}" if re.fullmatch(r"[1-9][0-9]{6,14}", from_number) else from_number,
-        to_number="+" + _required(payload, "to", r"\+?[0-9]{3,15}").removeprefix("+"),
+        gateway_id=require(payload, "message_uuid", GATEWAY_ID),
+        from_number=read_sender(payload, "from"),
+        to_number=read_recipient(payload, "to"),
         body=text,
         undeliverable=undeliverable,
     )
@@ -233,14 +247,10 @@ _PROGRESS = {
 }
 
 
-def read_receipt(*, authorization: str, body: bytes) -> Receipt | None:
-    """Verify and translate a status webhook; None for a status that tells us nothing. Raises WebhookError.
-
-    https://developer.vonage.com/en/messages/concepts/messages-status-callbacks
-    """
-    payload = _verified(authorization, body)
-    gateway_id = _required(payload, "message_uuid", r"[A-Za-z0-9_.:-]{1,64}")
-    progress = _PROGRESS.get(_required(payload, "status", r"[a-z_]{1,40}"))
+def _read_receipt(payload: dict[str, Any]) -> Receipt | None:
+    """https://developer.vonage.com/en/messages/concepts/messages-status-callbacks"""
+    gateway_id = require(payload, "message_uuid", GATEWAY_ID)
+    progress = _PROGRESS.get(require(payload, "status", r"[a-z_]{1,40}"))
     if progress is None:
         return None
     code, detail, kind = read_error(_part(payload, "error"))
@@ -251,14 +261,14 @@ def read_receipt(*, authorization: str, body: bytes) -> Receipt | None:
     sms = _part(payload, "sms")
     return Receipt(
         gateway_id=gateway_id,
-        reference=_uuid(payload.get("client_ref")),
+        reference=read_uuid(payload.get("client_ref")),
         progress=progress,
         at=_timestamp(payload.get("timestamp")),
         error_code=code,
         error_detail=detail,
         error_kind=kind,
         segments=_count(sms.get("count_total", sms.get("total_count"))),
-        price=_price(usage.get("price")),
+        price=read_price(usage.get("price")),
         currency=currency if re.fullmatch(r"[A-Z]{3}", currency := str(usage.get("currency", ""))) else "",
     )
 
@@ -277,7 +287,7 @@ def _verified(authorization: str, body: bytes) -> dict[str, Any]:
             token,
             settings.VONAGE_SIGNATURE_SECRET,
             algorithms=["HS256"],
-            leeway=_CLOCK_LEEWAY_SECONDS,
+            leeway=CLOCK_LEEWAY_SECONDS,
             options={
                 "verify_aud": False,
                 "verify_sub": False,
@@ -306,15 +316,6 @@ def _verified(authorization: str, body: bytes) -> dict[str, Any]:
     return payload
 
 
-def _required(payload: dict[str, Any], name: str, pattern: str) -> str:
-    value = payload.get(name)
-    if isinstance(value, int) and not isinstance(value, bool):
-        value = str(value)
-    if not isinstance(value, str) or not re.fullmatch(pattern, value, re.ASCII):
-        raise Malformed(f"`{name}` is missing or not what Vonage documents.")
-    return value
-
-
 def _optional_text(payload: dict[str, Any], name: str) -> str:
     value = payload.get(name)
     if value is None:
@@ -329,13 +330,6 @@ def _part(payload: dict[str, Any], name: str) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def _uuid(value: Any) -> UUID | None:
-    try:
-        return UUID(value)
-    except (ValueError, TypeError, AttributeError):
-        return None
-
-
 def _timestamp(value: Any) -> float:
     try:
         parsed = parse_datetime(value)
@@ -346,12 +340,3 @@ def _timestamp(value: Any) -> float:
 
 def _count(value: Any) -> int | None:
     return int(value) if re.fullmatch(r"[0-9]{1,3}", str(value)) else None
-
-
-def _price(value: Any) -> Decimal | None:
-    try:
-        # As many places as the log keeps. What is no number, or endless, raises here or where it is compared.
-        price = Decimal(str(value)).quantize(Decimal("0.000001"))
-        return price if 0 <= price < 10**6 else None
-    except InvalidOperation:
-        return None

@@ -109,15 +109,18 @@ def _join(parts: Iterable[TextPart], now: datetime) -> None:
 
 def _join_bodies(ordered: list[TextPart]) -> str:
     total = ordered[0].total
-    if len(ordered) == total:
-        return "".join(part.body for part in ordered)
-    pieces = []
+    text = ""
     expected = 1
     for part in ordered:
-        if part.part > expected:
-            pieces.append(f" {wording.name_missing_parts(expected, part.part - 1, total)} ")
-        pieces.append(part.body)
+        text = _mark_missing(text, expected, part.part - 1, total)
+        apart = " " if part.part > expected and not part.body[:1].isspace() else ""
+        text += apart + part.body
         expected = part.part + 1
-    if expected <= total:
-        pieces.append(f" {wording.name_missing_parts(expected, total, total)}")
-    return "".join(pieces).strip()
+    return _mark_missing(text, expected, total, total)
+
+
+def _mark_missing(text: str, first: int, last: int, total: int) -> str:
+    if first > last:
+        return text
+    apart = " " if text and not text[-1].isspace() else ""
+    return text + apart + wording.name_missing_parts(first, last, total)

@@ -12,6 +12,7 @@ from typing import Any
 from aiohttp import web
 
 from simulator.faults import FaultSet
+from simulator.legacy import LegacyFormat, make_inbound_bodies, make_receipt_body
 from simulator.segments import count_segments
 from simulator.settings import Settings
 from simulator.state import State, Text
@@ -92,6 +93,7 @@ class Carrier:
         message_uuid: str | None,
         payload: dict[str, Any],
         sign: str,
+        legacy: LegacyFormat | None = None,
     ) -> Text:
         """Deliver a text typed on a handset to the service, `copies` times at once."""
         if self._faults.active and self._faults.strike("double_webhooks", to_number, from_number) is not None:
@@ -104,15 +106,27 @@ class Carrier:
             message_uuid=message_uuid or str(uuid.uuid4()),
             at=time.time(),
             segments=count_segments(body),
-            webhook_copies=copies,
+            webhook_copies=copies * (len(legacy.order) if legacy else 1),
         )
         self._state.texts_from_handsets += 1
-        made = make_inbound_body(text, payload)
-        for _ in range(copies):
+        wire = legacy.wire if legacy else ""
+        bodies = self._make_legacy_bodies(text, legacy, payload) if legacy else [make_inbound_body(text, payload)]
+        for made in bodies * copies:
             self._deliverer.schedule(
-                Webhook(kind="inbound", url=self._settings.inbound_url, make_body=lambda: made, text=text, sign=sign)
+                Webhook(
+                    kind="inbound",
+                    url=self._settings.inbound_url,
+                    make_body=partial(bytes, made),
+                    text=text,
+                    sign=sign,
+                    wire=wire,
+                )
             )
         return text
+
+    def _make_legacy_bodies(self, text: Text, legacy: LegacyFormat, payload: dict[str, Any]) -> list[bytes]:
+        credentials = {"api_key": self._settings.api_key, "secret": self._settings.signature_secret}
+        return list(make_inbound_bodies(text, legacy, payload, **credentials))
 
     async def _delay(self, numbers: tuple[str, str]) -> None:
         delay_ms = 0.0
@@ -144,10 +158,17 @@ class Carrier:
         return Webhook(
             kind="status",
             url=text.webhook_url or self._settings.status_url,
-            make_body=partial(_make_receipt_body, text, status, error_code),
+            make_body=partial(self._make_receipt_body, text, status, error_code),
             text=text,
             status=status,
+            wire=self._settings.receipts.wire if self._settings.receipts else "",
         )
+
+    def _make_receipt_body(self, text: Text, status: str, error_code: str | None) -> bytes:
+        if (legacy := self._settings.receipts) is not None:
+            credentials = {"api_key": self._settings.api_key, "secret": self._settings.signature_secret}
+            return make_receipt_body(text, status, error_code, legacy, **credentials)
+        return make_status_body(text, status, error_code, time.time())
 
     def _send_receipts(self, text: Text, final: dict[str, Any], *, delay_s: float = 0, copies: int = 1) -> None:
         scale = self._settings.clock_scale
@@ -228,10 +249,6 @@ class Carrier:
             answer=answer,
             error=error,
         )
-
-
-def _make_receipt_body(text: Text, status: str, error_code: str | None) -> bytes:
-    return make_status_body(text, status, error_code, time.time())
 
 
 def _hang_up(request: web.Request, *, reset: bool) -> web.Response:

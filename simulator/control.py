@@ -9,6 +9,7 @@ from aiohttp import web
 
 from simulator.carrier import Carrier
 from simulator.faults import FaultError, FaultSet
+from simulator.legacy import take_format
 from simulator.settings import PHONE_NUMBER, Settings
 from simulator.state import Exchange, State, Text
 from simulator.webhooks import Deliverer
@@ -65,10 +66,12 @@ class Control:
 
     async def post_text(self, request: web.Request) -> web.Response:
         try:
-            wanted = _check_text(await _read_json(request))
+            body = await _read_json(request)
+            legacy = take_format(body)
+            wanted = _check_text(body)
         except ValueError as error:
             return _refuse(str(error))
-        text = self._carrier.send_from_handset(**wanted)
+        text = self._carrier.send_from_handset(**wanted, legacy=legacy)
         return web.json_response({"message_uuid": text.message_uuid, "seq": text.seq}, status=201)
 
     async def get_texts(self, request: web.Request) -> web.Response:

@@ -12,6 +12,8 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key, load_pem_public_key
 from yarl import URL
 
+from simulator.legacy import LegacyFormat, read_format
+
 DEFAULT_HANDSETS = "+14155550123,+14155550124"
 _Number = TypeVar("_Number", int, float)
 PHONE_NUMBER = re.compile(r"\+[1-9][0-9]{6,14}", re.ASCII)
@@ -42,6 +44,7 @@ class Settings:
     webhook_connections: int
     webhook_timeout_s: float
     keep_texts: int
+    receipts: LegacyFormat | None = None  # None: those of the Messages API
 
 
 def read_settings(arguments: Sequence[str], environment: Mapping[str, str] = os.environ) -> Settings:
@@ -69,6 +72,7 @@ def read_settings(arguments: Sequence[str], environment: Mapping[str, str] = os.
         webhook_connections=_read_number(given.webhook_connections, "--webhook-connections", int, 1, 10_000),
         webhook_timeout_s=_read_number(given.webhook_timeout, "--webhook-timeout", float, 0.01, 600),
         keep_texts=_read_number(given.keep_texts, "--keep-texts", int, 1, 10_000_000),
+        receipts=_read_receipts(given.receipts),
     )
 
 
@@ -101,6 +105,8 @@ def _make_parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
     add("--webhook-timeout", "SIMULATOR_WEBHOOK_TIMEOUT", "15",
         "seconds an answer to a webhook is waited for, whatever the clock scale")  # fmt: skip
     add("--keep-texts", "SIMULATOR_KEEP_TEXTS", "100000", "texts remembered; the oldest are forgotten")
+    add("--receipts", "SIMULATOR_RECEIPTS", "messages",
+        "format of delivery receipts: messages, or one of the SMS API and how it is signed, such as legacy-form:sha256")
     parser.add_argument(
         "--handset", action="append", metavar="PHONE_NUMBER",
         help=f"a handset the page shows; repeat for more [SIMULATOR_HANDSETS, commas; default {DEFAULT_HANDSETS}]",
@@ -121,6 +127,13 @@ def _read_number(value: str, option: str, kind: type[_Number], least: float, mos
     if not least <= number <= most:
         raise SettingsError(f"{option} must be a number from {least} to {most}, not {value!r}.")
     return number
+
+
+def _read_receipts(value: str) -> LegacyFormat | None:
+    try:
+        return read_format(value)
+    except ValueError as error:
+        raise SettingsError(f"--receipts {error}.") from None
 
 
 def _check_url(value: str, option: str) -> str:

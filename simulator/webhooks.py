@@ -11,6 +11,7 @@ from functools import lru_cache
 import aiohttp
 from yarl import URL
 
+from simulator.legacy import address
 from simulator.state import KEPT_BODY, State, Text
 from simulator.tokens import WebhookSigner
 
@@ -39,6 +40,7 @@ class Webhook:
     timer: asyncio.TimerHandle | None = None
     attempted: asyncio.Future[None] | None = None
     then: "Webhook | None" = None  # scheduled once this one was tried
+    wire: str = ""  # one of legacy.FORMATS, in place of the Messages API's
 
 
 class Deliverer:
@@ -149,12 +151,20 @@ class Deliverer:
 
     async def _post(self, webhook: Webhook, body: bytes) -> tuple[int | None, bytes, str | None]:
         assert self._session is not None
+        if webhook.wire:
+            return await self._request(*address(webhook.wire, webhook.url, body))
         authorization = self._signer.sign(body, sign=webhook.sign)
         headers = {"Authorization": authorization} if authorization else None
+        return await self._request("POST", _parse_url(webhook.url), headers, body)
+
+    async def _request(
+        self, method: str, url: URL | str, headers: dict[str, str] | None, body: bytes | None
+    ) -> tuple[int | None, bytes, str | None]:
+        assert self._session is not None
+        if isinstance(url, str):
+            url = URL(url, encoded=True)
         try:
-            async with self._session.post(
-                _parse_url(webhook.url), data=body, headers=headers, allow_redirects=False
-            ) as response:
+            async with self._session.request(method, url, data=body, headers=headers, allow_redirects=False) as response:
                 return response.status, (await response.content.read(KEPT_BODY)), None
         except TimeoutError:
             return None, b"", "no answer in time"

@@ -30,7 +30,7 @@ class Service:
     Each process logs everything it ever logs (`LOG_LEVEL=DEBUG`) into a file of `directory`.
     """
 
-    def __init__(self, directory: Path, *, deployment: "Deployment", **environment: str) -> None:
+    def __init__(self, directory: Path, *, deployment: "Deployment", receipts: str = "messages", **environment: str) -> None:
         self._directory = directory
         self._deployment = deployment
         self._database = f"story_{uuid.uuid4().hex}"
@@ -39,7 +39,9 @@ class Service:
         self.url = f"http://127.0.0.1:{port}"
         self.api_key = deployment.api_key
         self.simulator = Simulator.start(
-            inbound_url=f"{self.url}/webhooks/inbound", status_url=f"{self.url}/webhooks/status"
+            inbound_url=f"{self.url}/webhooks/inbound",
+            status_url=f"{self.url}/webhooks/status",
+            SIMULATOR_RECEIPTS=receipts,
         )
         self._environment = {
             **os.environ,

@@ -46,10 +46,11 @@ def take_format(wanted: Any) -> LegacyFormat | None:
     """Take `format`, `signature` and `parts` out of a text somebody wants to type; raises ValueError."""
     if not isinstance(wanted, dict) or "format" not in wanted:
         return None
-    form = read_format(f"{wanted.pop('format')}:{wanted.pop('signature', 'none')}")
-    assert form is not None
-    parts = wanted.pop("parts", None)
-    if parts is None:
+    name, signature, parts = (wanted.pop(key, None) for key in ("format", "signature", "parts"))
+    form = read_format(f"{name}:{signature}" if signature else f"{name}")
+    if form is None and (signature or parts):
+        raise ValueError("signature and parts go with a format of the SMS API")
+    if form is None or parts is None:
         return form
     if not isinstance(parts, dict) or parts.keys() - _PART_KEYS:
         raise ValueError(f"parts must be an object with {', '.join(sorted(_PART_KEYS))}")

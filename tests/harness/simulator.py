@@ -129,7 +129,7 @@ class Simulator:
         return self.process.wait(STOP_TIMEOUT_S)
 
     def text(self, from_number: str, to_number: str, text: str, **kw: Any) -> str:
-        """Type a text on a handset and return its message_uuid; `kw` is copies, message_uuid, payload or sign."""
+        """Type a text on a handset and return its message_uuid; `kw` as in POST /api/texts."""
         answer = self.call("POST", "/api/texts", {"from": from_number, "to": to_number, "text": text, **kw})
         return str(answer["message_uuid"])
 

@@ -1,10 +1,13 @@
 """What the webhooks believe of the SMS API's format: exactly what VONAGE_LEGACY_WEBHOOKS says, and nothing else."""
 
 import time
+from pathlib import Path
 
 import pytest
+from django.core.exceptions import ImproperlyConfigured
 
 from messaging.models import Message, TextPart
+from proxy_project.configuration import Configuration
 from tests.messaging.legacy import (
     FORMATS,
     METHODS,
@@ -65,6 +68,34 @@ def test_an_empty_get_or_post_checks_the_url(client, chat, settings, path, mode,
 
 
 # --- Configuration --------------------------------------------------------------------------------------------
+
+
+def configure(monkeypatch, value: str, token: str = "") -> str:
+    """Return what the setting comes to; raises ImproperlyConfigured as the start of the service does."""
+    monkeypatch.setenv("VONAGE_LEGACY_WEBHOOKS", value)
+    config = Configuration(Path("none"))
+    accepted = config.legacy_webhooks("VONAGE_LEGACY_WEBHOOKS", token=token)
+    config.raise_problems()
+    return accepted
+
+
+@pytest.mark.parametrize("value", ["", " ", "token", "Signed:SHA256 ", *(f"signed:{method}" for method in METHODS)])
+def test_what_can_be_configured(monkeypatch, value):
+    assert configure(monkeypatch, value, TOKEN) == value.strip().lower()
+
+
+@pytest.mark.parametrize(
+    "value", ["signed", "signed:", "signed:none", "signed:sha384", "any", "true", "token,signed:md5"]
+)
+def test_what_cannot_be_configured_stops_the_start(monkeypatch, value):
+    with pytest.raises(ImproperlyConfigured, match="VONAGE_LEGACY_WEBHOOKS must be"):
+        configure(monkeypatch, value, TOKEN)
+
+
+@pytest.mark.parametrize("token", ["", "short", "x" * 19, "with a space in it and long", "ä" * 20])
+def test_a_token_that_is_missing_or_too_easy_stops_the_start(monkeypatch, token):
+    with pytest.raises(ImproperlyConfigured, match="VONAGE_WEBHOOK_TOKEN of 20 or more"):
+        configure(monkeypatch, "token", token)
 
 
 @BOTH

@@ -106,7 +106,8 @@ def _make_parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
         "seconds an answer to a webhook is waited for, whatever the clock scale")  # fmt: skip
     add("--keep-texts", "SIMULATOR_KEEP_TEXTS", "100000", "texts remembered; the oldest are forgotten")
     add("--receipts", "SIMULATOR_RECEIPTS", "messages",
-        "format of delivery receipts: messages, or one of the SMS API and how it is signed, such as legacy-form:sha256")
+        "format of delivery receipts: messages, or one of the SMS API and how it is signed, "
+        "as legacy-form:sha256")  # fmt: skip
     parser.add_argument(
         "--handset", action="append", metavar="PHONE_NUMBER",
         help=f"a handset the page shows; repeat for more [SIMULATOR_HANDSETS, commas; default {DEFAULT_HANDSETS}]",

@@ -30,7 +30,9 @@ class Service:
     Each process logs everything it ever logs (`LOG_LEVEL=DEBUG`) into a file of `directory`.
     """
 
-    def __init__(self, directory: Path, *, deployment: "Deployment", receipts: str = "messages", **environment: str) -> None:
+    def __init__(
+        self, directory: Path, *, deployment: "Deployment", receipts: str = "messages", **environment: str
+    ) -> None:
         self._directory = directory
         self._deployment = deployment
         self._database = f"story_{uuid.uuid4().hex}"

@@ -9,7 +9,7 @@ WRONG = {
     "a format that is no string": {"format": 5},
     "an unknown signature": {"format": "legacy-get", "signature": "sha384"},
     "a signature of the Messages API": {"format": "messages", "signature": "md5"},
-    "parts of the Messages API": {"format": "messages", "parts": {}},
+    "parts of the Messages API": {"format": "messages", "parts": {"total": 2}},
     "parts that are a list": {"format": "legacy-get", "parts": [1, 2]},
     "an unknown key": {"format": "legacy-get", "parts": {"count": 2}},
     "one part": {"format": "legacy-get", "parts": {"total": 1}},

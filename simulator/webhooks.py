@@ -134,6 +134,7 @@ class Deliverer:
         self._state.add_exchange(
             direction="webhook",
             kind=webhook.kind,
+            method="GET" if webhook.wire == "legacy-get" else "POST",
             url=webhook.url,
             status=status,
             ms=(time.perf_counter() - started) * 1000,
@@ -150,7 +151,6 @@ class Deliverer:
             self.schedule(following)
 
     async def _post(self, webhook: Webhook, body: bytes) -> tuple[int | None, bytes, str | None]:
-        assert self._session is not None
         if webhook.wire:
             return await self._request(*address(webhook.wire, webhook.url, body))
         authorization = self._signer.sign(body, sign=webhook.sign)
@@ -164,7 +164,9 @@ class Deliverer:
         if isinstance(url, str):
             url = URL(url, encoded=True)
         try:
-            async with self._session.request(method, url, data=body, headers=headers, allow_redirects=False) as response:
+            async with self._session.request(
+                method, url, data=body, headers=headers, allow_redirects=False
+            ) as response:
                 return response.status, (await response.content.read(KEPT_BODY)), None
         except TimeoutError:
             return None, b"", "no answer in time"

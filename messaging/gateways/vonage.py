@@ -1,4 +1,4 @@
-"""Vonage's Messages API: the one file that knows its SDK. Error codes: vonage_errors.py; older API: vonage_legacy.py."""
+"""Vonage's Messages API: the only file that knows its SDK; vonage_errors.py and vonage_legacy.py know the rest."""
 
 import hashlib
 import hmac

@@ -16,6 +16,7 @@ from django.conf import settings
 from django.http import QueryDict
 
 from messaging.gateways import (
+    ErrorKind,
     Forged,
     InboundPart,
     InboundText,
@@ -35,6 +36,7 @@ from messaging.gateways.fields import (
     read_uuid,
     require,
 )
+from messaging.gateways.vonage_errors import CarrierError
 
 # Which of the dashboard's settings decides where what is sent.
 WEBHOOK_SETTINGS: dict[type, str] = {
@@ -191,34 +193,33 @@ _PROGRESS = {
     # "unknown" tells nothing.
 }
 _FAILED = {
-    "expired": "The carrier held it for too long without reaching the phone.",
-    "failed": "It could not be delivered.",
-    "rejected": "The carrier refused it.",
+    "expired": CarrierError(ErrorKind.RECIPIENT, "The carrier held the text for too long without reaching the phone."),
+    "failed": CarrierError(ErrorKind.UNKNOWN, "The text could not be delivered."),
+    "rejected": CarrierError(ErrorKind.CARRIER, "The carrier refused the text."),
 }
 # https://developer.vonage.com/en/messaging/sms/guides/delivery-receipts#dlr-error-codes
 _ERRORS = {
-    "1": "Unknown error.",
-    "2": "The phone cannot be reached at the moment.",
-    "3": "The number is no longer in use.",
-    "4": "The person or the carrier bars texts.",
-    "5": "The number moved to another carrier, which was not found.",
-    "6": "The carrier took it for spam.",
-    "7": "The phone was busy.",
-    "8": "The carrier's network failed.",
-    "9": "The person has opted out of texts from this number.",
-    "10": "The text is not one that the carrier takes.",
-    "11": "No route leads to the number.",
-    "12": "The number cannot be reached.",
-    "13": "The person's age forbids it.",
-    "14": "The carrier blocks it.",
-    "15": "The person's prepaid balance is too low.",
-    "16": "A quota of the carrier is used up.",
-    "50": "A regulation filters it: entity.",
-    "51": "A regulation filters it: header.",
-    "52": "A regulation filters it: content.",
-    "53": "A regulation filters it: consent.",
-    "54": "A regulation filters it.",
-    "99": "General error.",
+    "1": CarrierError(ErrorKind.UNKNOWN, "The carrier did not say why."),
+    "2": CarrierError(ErrorKind.RECIPIENT, "The recipient's phone cannot be reached for now.", True),
+    "3": CarrierError(ErrorKind.RECIPIENT, "The recipient's number is no longer in use."),
+    "4": CarrierError(ErrorKind.RECIPIENT, "The recipient, or their carrier, bars texts."),
+    "5": CarrierError(ErrorKind.RECIPIENT, "The recipient's number moved to another carrier, and was not found there."),
+    "6": CarrierError(ErrorKind.CARRIER, "The carrier took the text for spam."),
+    "7": CarrierError(ErrorKind.RECIPIENT, "The recipient's phone was busy.", True),
+    "8": CarrierError(ErrorKind.CARRIER, "The recipient's network had a fault.", True),
+    "9": CarrierError(ErrorKind.OPT_OUT, "The recipient has opted out of texts from this virtual number."),
+    "10": CarrierError(ErrorKind.CONFIGURATION, "The text is not one that the carrier takes."),
+    "11": CarrierError(ErrorKind.CARRIER, "Vonage has no route to the recipient's network."),
+    "12": CarrierError(ErrorKind.RECIPIENT, "The recipient's number cannot be reached."),
+    "13": CarrierError(ErrorKind.RECIPIENT, "The recipient's age, as the carrier knows it, does not allow the text."),
+    "14": CarrierError(ErrorKind.CARRIER, "The carrier blocks the text."),
+    "15": CarrierError(ErrorKind.RECIPIENT, "The recipient's prepaid credit does not cover the text."),
+    "16": CarrierError(ErrorKind.MONEY, "The quota of the Vonage account is used up."),
+    **{
+        code: CarrierError(ErrorKind.CONFIGURATION, f"A regulation of the country filtered the text: {what}.")
+        for code, what in (("50", "entity"), ("51", "header"), ("52", "content"), ("53", "consent"), ("54", "general"))
+    },
+    "99": CarrierError(ErrorKind.UNKNOWN, "The carrier had a general error."),
 }
 
 
@@ -228,11 +229,11 @@ def _read_receipt(params: Mapping[str, str]) -> Receipt | None:
     progress = _PROGRESS.get(status)
     if progress is None:
         return None
-    code = detail = ""
+    code, error = "", None
     if progress is Progress.FAILED:
         code = re.sub(r"[^\w.-]", "", params.get("err-code", ""))[:40]
         code = status if code in ("", "0") else code
-        detail = _ERRORS.get(code, _FAILED[status])
+        error = _ERRORS.get(code, _FAILED[status])
     price = read_price(params.get("price"))
     return Receipt(
         gateway_id=gateway_id,
@@ -240,7 +241,8 @@ def _read_receipt(params: Mapping[str, str]) -> Receipt | None:
         progress=progress,
         at=_read_time(params),
         error_code=code,
-        error_detail=detail,
+        error_detail=error.in_words if error else "",
+        error_kind=error.kind if error else None,
         price=price,
         # Vonage bills in nothing else.
         currency="" if price is None else "EUR",

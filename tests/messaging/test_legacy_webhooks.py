@@ -157,9 +157,9 @@ SENT_ON = {
     "buffered": (Status.SENT, "", ""),
     "delivered": (Status.DELIVERED, "", ""),
     "DELIVERED": (Status.DELIVERED, "", ""),
-    "expired": (Status.FAILED, "expired", "held it for too long"),
+    "expired": (Status.FAILED, "expired", "held the text for too long"),
     "failed": (Status.FAILED, "failed", "could not be delivered"),
-    "rejected": (Status.FAILED, "rejected", "refused it"),
+    "rejected": (Status.FAILED, "rejected", "refused the text"),
     "unknown": (Status.SENDING, "", ""),
     "exploded": (Status.SENDING, "", ""),
 }
@@ -179,10 +179,12 @@ def test_a_receipt_moves_a_text(client, omar, form, said, after):
         assert (message.gateway_id, message.price, message.currency) == (params["messageId"], Decimal("0.0333"), "EUR")
 
 
-CODES = {"1": "Unknown", "2": "moment", "3": "no longer", "4": "bars", "5": "another carrier", "6": "spam", "7": "busy",
-         "8": "network", "9": "opted out", "10": "takes", "11": "route", "12": "reached", "13": "age", "14": "blocks",
+CODES = {"1": "not say why", "2": "for now", "3": "no longer", "4": "bars", "5": "moved to another carrier",
+         "6": "spam", "7": "busy",
+         "8": "network", "9": "opted out",
+         "10": "carrier takes", "11": "no route", "12": "reached", "13": "age", "14": "blocks",
          "15": "prepaid", "16": "quota", "50": "entity", "51": "header", "52": "content", "53": "consent",
-         "54": "regulation", "99": "General", "77": "could not be delivered"}  # fmt: skip
+         "54": "regulation", "99": "general error", "77": "could not be delivered"}  # fmt: skip
 
 
 @pytest.mark.parametrize(("code", "words"), CODES.items())
@@ -193,6 +195,7 @@ def test_an_error_code_is_kept_with_its_words(client, omar, sara, code, words, s
     message.refresh_from_db()
     assert (message.status, message.error_code) == (Status.FAILED, code)
     assert words in message.error_detail
+    assert message.error_kind
     assert read_answers() == [(sara.pk, wording.NOT_DELIVERED)]
 
 

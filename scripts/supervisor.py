@@ -51,8 +51,8 @@ def stop_signals() -> Iterator[None]:
         raise StopRequested
 
     for number in _STOP_SIGNALS:
-        # Under nohup a hang-up is ignored, and stays ignored.
-        if signal.getsignal(number) is not signal.SIG_IGN:
+        # Under nohup a hang-up is ignored, and stays ignored; Ctrl-C, which a shell's background job ignores, is not.
+        if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, request_stop)
     try:
         yield
@@ -188,10 +188,13 @@ def _has_ended(program: Program) -> bool:
 
 
 def _become_a_program() -> None:
-    """In a new program: hear signals, and be stopped when we are killed without a chance to do it (Linux)."""
+    """In a new program: hear signals, and be killed with us when we are (Linux).
+
+    A program asked to stop may wait for a database that is stopping as well; each of them survives a SIGKILL.
+    """
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOP_SIGNALS)
     if _libc is not None:
-        _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+        _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 
 
 def _ignore_stop_signals() -> None:

@@ -31,10 +31,10 @@ export class Faults {
     const names = Object.keys(faults);
     this.hint.textContent = names.length ? `${names.length} in force` : "The carrier behaves";
     this.hint.dataset.state = names.length ? "waiting" : "";
-    for (const [name, , key] of CHOICES) {
+    for (const [name, , key, , format = String] of CHOICES) {
       const value = faults[name]?.[key] ?? "";
       const select = this.form.elements[name];
-      if (![...select.options].some((option) => option.value === String(value))) select.add(new Option(value, value));
+      if (![...select.options].some((option) => option.value === String(value))) select.add(new Option(format(value), value));
       select.value = value;
     }
     for (const [name] of SWITCHES) this.form.elements[name].checked = name in faults;

@@ -27,7 +27,7 @@ from unfold.widgets import UnfoldAdminTextInputWidget
 
 from chats.models import Chat, Participant, VirtualNumber, mask
 from chats.services import CannotAddVirtualNumber, add_virtual_number, end_chat
-from chats.transcript import hide_numbers, name_of, read_transcript
+from chats.transcript import hide_numbers, name_of, read_transcript, short_id, show_time
 from messaging.models import Message
 from platforms.models import Platform, validate_no_phone_number
 from proxy_project.encryption import digest_number
@@ -68,14 +68,14 @@ class EndChatsForm(forms.Form):
 
 @admin.register(Chat)
 class ChatAdmin(ModelAdmin):
-    list_display = ("chat_", "platform", "people", "numbers", "status_", "created_at", "last_text_",
-                    "expires_at", "ended_at")  # fmt: skip
+    list_display = ("chat_", "platform", "people", "numbers", "status_", "created_", "last_text_",
+                    "ends_")  # fmt: skip
     # All platforms: to find those that have chats would read every chat.
     list_filter = ("status", "platform", SamePersonFilter)
     list_display_links = ("chat_",)
     list_per_page = 50
     list_disable_select_all = True
-    sortable_by = ("created_at",)
+    sortable_by = ("created_",)
     # Not in SQL: see get_search_results. Without any, there would be no search box.
     search_fields = ("reference",)
     search_help_text = "Reference, chat id or +number"
@@ -231,7 +231,7 @@ class ChatAdmin(ModelAdmin):
 
     @display(description="Chat", header=True)
     def chat_(self, chat: Chat) -> tuple[str, str]:
-        return _short_id(chat), self.reference_(chat)
+        return short_id(chat.pk), self.reference_(chat)
 
     @display(description="Reference")
     def reference_(self, chat: Chat) -> str:
@@ -249,9 +249,17 @@ class ChatAdmin(ModelAdmin):
     def numbers(self, chat: Chat) -> SafeString:
         return _lines(dict.fromkeys(one.virtual_number.number for one in chat.participants.all()))
 
+    @display(description="Created", ordering="created_at")
+    def created_(self, chat: Chat) -> str | None:
+        return show_time(chat.created_at)
+
     @display(description="Last text")
-    def last_text_(self, chat: Chat) -> Any:
-        return chat.last_text_at  # type: ignore[attr-defined]
+    def last_text_(self, chat: Chat) -> str | None:
+        return show_time(chat.last_text_at)  # type: ignore[attr-defined]
+
+    @display(description="Ends or ended")
+    def ends_(self, chat: Chat) -> str | None:
+        return show_time(chat.ended_at or chat.expires_at)
 
     @display(description="End reason")
     def end_reason_(self, chat: Chat) -> str:
@@ -290,7 +298,7 @@ class VirtualNumberAdmin(ModelAdmin):
                     "open_chats")  # fmt: skip
     list_filter = ("state", "country", ("platform", admin.RelatedOnlyFieldListFilter))
     search_fields = ("number",)
-    show_full_result_count = False
+    search_help_text = "Virtual number"
     show_facets = admin.ShowFacets.NEVER
     empty_state = "No virtual numbers here. Chats need at least one."
     add_fieldsets = ((None, {"fields": ("number", "country", "platform", "messages_per_second")}),)
@@ -377,11 +385,6 @@ def _read_uuids(text: str) -> list[UUID]:
         return []
 
 
-def _short_id(chat: Chat) -> str:
-    """Return the end of its id, which is random; chats of the same minute begin alike."""
-    return f"…{str(chat.pk)[-8:]}"
-
-
 def _numbers_of(chat: Chat) -> list[str]:
     return [participant.phone_number for participant in chat.participants.all()]
 
@@ -389,7 +392,7 @@ def _numbers_of(chat: Chat) -> list[str]:
 def _describe(chat: Chat) -> str:
     reference = hide_numbers(chat.reference or "", _numbers_of(chat))
     ended = ", ended already" if chat.status != Chat.Status.OPEN else ""
-    return f"{_short_id(chat)}{f' ({reference})' if reference else ''}, {chat.platform}{ended}"
+    return f"{short_id(chat.pk)}{f' ({reference})' if reference else ''}, {chat.platform}{ended}"
 
 
 def _describe_people(chat: Chat) -> list[str]:

@@ -3,10 +3,14 @@
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from functools import lru_cache
 from typing import Literal
+from uuid import UUID
 
 import phonenumbers
+from django.utils.dateformat import format as format_date
+from django.utils.timezone import localtime
 
 from chats.models import Chat, Participant, mask
 from messaging.models import Message
@@ -107,6 +111,16 @@ def describe_error(message: Message) -> str:
     """Return why a text failed or is late, with the carrier's code; empty when there is nothing to say."""
     code = f"({message.error_code})" if message.error_code else ""
     return " ".join(part for part in (message.error_detail, code) if part)
+
+
+def show_time(moment: datetime | None) -> str | None:
+    """Return a time to the second, in one piece that does not wrap in a narrow column."""
+    return format_date(localtime(moment), "j M Y, H:i:s").replace(" ", "\N{NO-BREAK SPACE}") if moment else None
+
+
+def short_id(chat_id: UUID) -> str:
+    """Return the end of an id, which is random; those of chats of the same minute begin alike."""
+    return f"…{str(chat_id)[-8:]}"
 
 
 def name_of(participant: Participant | None) -> str:

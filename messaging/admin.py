@@ -13,7 +13,7 @@ from unfold.decorators import display
 from unfold.paginator import InfinitePaginator
 
 from chats.models import mask
-from chats.transcript import describe_error, hide_numbers, name_of
+from chats.transcript import describe_error, hide_numbers, name_of, short_id, show_time
 from messaging.models import Message
 
 # Its page counts every job there ever was, and can run a job again that the service has settled.
@@ -22,9 +22,9 @@ admin.site.unregister(ProcrastinateJob)
 
 @admin.register(Message)
 class MessageAdmin(ModelAdmin):
-    list_display = ("created_at", "direction_", "person", "kind", "status_", "error_code", "error_kind", "number",
+    list_display = ("created_", "direction_", "person", "kind", "status_", "error_code", "error_kind", "number",
                     "chat_")  # fmt: skip
-    list_display_links = ("created_at",)
+    list_display_links = ("created_",)
     list_filter = ("status", "direction", "kind", "error_kind")
     list_per_page = 50
     ordering = ("-position",)
@@ -70,6 +70,10 @@ class MessageAdmin(ModelAdmin):
     def status_(self, message: Message) -> str:
         return message.status
 
+    @display(description="Created")
+    def created_(self, message: Message) -> str | None:
+        return show_time(message.created_at)
+
     @display(description="Direction")
     def direction_(self, message: Message) -> str:
         return message.get_direction_display()
@@ -88,7 +92,7 @@ class MessageAdmin(ModelAdmin):
     def chat_(self, message: Message) -> str:
         if message.chat_id is None:
             return "-"
-        return _link("admin:chats_chat_change", message.chat_id, f"…{str(message.chat_id)[-8:]}")
+        return _link("admin:chats_chat_change", message.chat_id, short_id(message.chat_id))
 
     @display(description="Error")
     def error(self, message: Message) -> str:

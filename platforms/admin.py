@@ -11,6 +11,7 @@ from django.contrib.auth.models import Group, User
 from django.db.models import Count, Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
+from django.templatetags.static import static
 from django.urls import reverse
 from rest_framework_api_key.models import APIKey as UnusedAPIKey
 from unfold.admin import ModelAdmin
@@ -32,7 +33,8 @@ _PAGES = (
     ("Virtual numbers", "dialpad", "chats", "virtualnumber"),
     ("Platforms", "apartment", "platforms", "platform"),
     ("API keys", "key", "platforms", "apikey"),
-    ("Users", "group", "auth", "user"),
+    ("Users", "person", "auth", "user"),
+    ("Groups", "group", "auth", "group"),
 )
 
 
@@ -44,6 +46,11 @@ def list_pages(request: HttpRequest) -> list[dict[str, Any]]:
         if admin.site.get_model_admin(apps.get_model(app, model)).has_view_permission(request)
     ]
     return [{"items": items}]
+
+
+def find_icon(request: HttpRequest) -> str:
+    """Return the address of the picture in the browser's tab, for unfold."""
+    return static("chats/icon.svg")
 
 
 class PlatformForm(forms.ModelForm):
@@ -59,7 +66,6 @@ class PlatformAdmin(ModelAdmin):
     form = PlatformForm
     list_display = ("name", "own_introduction", "keys", "created_at")
     search_fields = ("name",)
-    show_full_result_count = False
     empty_state = "No platforms yet. Add one to get an API key."
     fields = ("name", "introduction", "created_at")
     readonly_fields = ("created_at",)
@@ -97,7 +103,6 @@ class ApiKeyAdmin(ModelAdmin):
     list_select_related = ("platform",)
     list_disable_select_all = True
     ordering = ("-created",)
-    show_full_result_count = False
     empty_state = "No API keys yet. A platform needs one to open chats."
     actions = ("revoke_keys",)
     fields = ("prefix", "name", "platform", "created", "last_used_at", "state")

@@ -188,6 +188,7 @@ UNFOLD = {
     "SITE_HEADER": "Masked texting",
     "SITE_SUBHEADER": "Two people, one virtual number",
     "SITE_SYMBOL": "sms",
+    "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": "platforms.admin.find_icon"}],
     "SITE_URL": None,
     "SHOW_HISTORY": True,
     "SHOW_VIEW_ON_SITE": False,

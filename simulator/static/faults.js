@@ -23,11 +23,17 @@ export class Faults {
     this.form = form;
     this.hint = hint;
     this.error = error;
+    this.inForce = {};
+    this.changed = Promise.resolve();
+    this.changing = 0;
     form.append(...CHOICES.map((choice) => this.makeChoice(...choice)));
     form.append(...SWITCHES.map((each) => this.makeSwitch(...each)));
   }
 
   show(faults) {
+    this.inForce = faults;
+    // The switches show what somebody wants until the simulator has been told of all of it.
+    if (this.changing) return;
     const names = Object.keys(faults);
     this.hint.textContent = names.length ? `${names.length} in force` : "The carrier behaves";
     this.hint.dataset.state = names.length ? "waiting" : "";
@@ -69,17 +75,25 @@ export class Faults {
     return row;
   }
 
-  async change(name, value) {
+  change(name, value) {
+    // One after the other: two at once would each put back what the other took away.
+    this.changing += 1;
+    this.changed = this.changed.then(() => this.put(name, value));
+  }
+
+  async put(name, value) {
     this.error.hidden = true;
     try {
       // Others may have set faults since: change one of what is in force now.
       const faults = await callApi("GET", "/api/faults");
       if (value === null || value === false) delete faults[name];
       else faults[name] = value;
-      this.show(await callApi("PUT", "/api/faults", faults));
+      this.inForce = await callApi("PUT", "/api/faults", faults);
     } catch (error) {
       this.error.textContent = error.message;
       this.error.hidden = false;
     }
+    this.changing -= 1;
+    this.show(this.inForce);
   }
 }

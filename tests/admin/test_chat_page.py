@@ -6,6 +6,7 @@ import pytest
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
 
 from chats import admin as chats_admin
 from chats.models import Chat, Participant
@@ -187,4 +188,4 @@ def test_a_long_transcript_costs_as_many_queries_as_a_short_one(
 def test_an_unknown_chat_leads_back_without_an_error(operator: Client, chat: Chat) -> None:
     address = page_of(chat).replace(str(chat.pk), "not-an-id")
     assert operator.get(address).status_code == 302
-    assert operator.get(f"{address.replace('change/', '')}end").status_code == 404
+    assert operator.get(reverse("admin:chats_chat_end_one_chat", args=["not-an-id"])).status_code == 404

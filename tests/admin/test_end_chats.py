@@ -66,6 +66,7 @@ def test_what_the_confirmation_page_holds_is_what_ends_the_chats(operator: Clien
     page = end_all(operator, chats)
     fields = {"action": "end_chats", "_selected_action": [str(pk) for pk in page.context["selected"]]}
     source = page.content.decode()
+    assert re.search(r"<h1[^>]*>End these 2 chats\?</h1>", source)
     for pk in fields["_selected_action"]:
         assert f'<input type="hidden" name="_selected_action" value="{pk}">' in source
     assert re.search(r"<button[^>]*>\s*End these 2 chats\s*</button>", source)

@@ -98,6 +98,7 @@ def test_the_record_of_what_a_user_did_is_not_deleted_with_them(operator: Client
 @pytest.mark.parametrize("address", [INDEX, *LISTS, reverse("admin:chats_virtualnumber_add")])
 def test_a_page_loads_nothing_from_outside(operator: Client, population: Population, address: str) -> None:
     source = operator.get(address).content.decode()
+    assert 'href="/static/chats/icon.svg"' in source
     loaded = re.findall(r'<(?:script|link|img|iframe)[^>]*?(?:src|href)="([^"]+)"', source)
     assert loaded
     assert [address for address in loaded if not re.match(r"/(?!/)", address)] == []

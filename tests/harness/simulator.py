@@ -55,7 +55,7 @@ def wait_until(probe: Callable[[], Found | None], *, timeout: float = 10.0, wait
 
 
 class Simulator:
-    """A running simulator; use `with Simulator.start(…) as simulator:` or call `stop()`."""
+    """A running simulator; use `with Simulator.start(…) as simulator:`, or call `stop()`, which keeps its log."""
 
     def __init__(self, *, process: subprocess.Popen[bytes], log: Path, environment: dict[str, str], private_key: str):
         self.process = process
@@ -107,6 +107,7 @@ class Simulator:
             )
         except BaseException:
             simulator.stop()
+            simulator.log.unlink(missing_ok=True)
             raise
         return simulator
 
@@ -117,6 +118,7 @@ class Simulator:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stop()
+        self.log.unlink(missing_ok=True)
 
     def stop(self) -> int:
         """Stop the process and return its exit status; harmless when it has stopped already."""

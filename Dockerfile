@@ -6,7 +6,8 @@ RUN python -m venv /venv && /venv/bin/pip install --no-deps --require-hashes -r 
 
 FROM python:3.13-slim
 ENV PATH=/venv/bin:$PATH PYTHONUNBUFFERED=1 BIND=0.0.0.0 PORT=8000
-RUN useradd --system --uid 10001 --no-create-home texting
+# A volume that is mounted there the first time belongs to whoever the directory belongs to.
+RUN useradd --system --uid 10001 --no-create-home texting && install --directory --owner texting /media
 WORKDIR /srv
 COPY --from=build /venv /venv
 COPY . .

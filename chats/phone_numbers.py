@@ -83,3 +83,11 @@ def find_country(number: phonenumbers.PhoneNumber) -> str:
     """Return the ISO 3166 code of a number's country, or nothing for a number of none, such as +883."""
     region = phonenumbers.region_code_for_number(number) or ""
     return region if region.isalpha() else ""
+
+
+def find_country_of(e164: str) -> str:
+    """Return the ISO 3166 code of the country of a number that is in E.164; nothing when it has none."""
+    try:
+        return find_country(phonenumbers.parse(e164))
+    except phonenumbers.NumberParseException:
+        return ""

@@ -104,6 +104,7 @@ MESSAGE = OpenApiExample(
         "participant": "0198f2c4-6a10-7c3e-9d55-0b6d4c1f2a13",
         "status": "delivered",
         "text": "I am at the north exit",
+        "attachments": [],
         "error": None,
         "segments": 1,
         "price": "0.008100",

@@ -17,7 +17,8 @@ from rest_framework import serializers
 from chats.models import Chat, Participant, mask
 from chats.phone_numbers import InvalidPhoneNumber, PhoneNumber, parse_phone_number
 from chats.services import Person
-from messaging.models import Message
+from messaging.media.links import make_link
+from messaging.models import Attachment, Message
 from platforms.models import validate_no_phone_number
 
 METADATA_KEYS = 50
@@ -249,6 +250,26 @@ class ChatSerializer(serializers.Serializer[Chat]):
         return list(dict.fromkeys(person.virtual_number.number for person in chat.participants.all()))
 
 
+class AttachmentSerializer(serializers.Serializer[Attachment]):
+    """A picture, recording, film or file of a text."""
+
+    kind = serializers.ChoiceField(choices=Attachment.Kind.choices)
+    status = serializers.ChoiceField(
+        choices=Attachment.Status.choices, help_text="`stored`: it was passed on; `forgotten`: its link has expired."
+    )
+    content_type = serializers.SerializerMethodField()
+    size = serializers.IntegerField(allow_null=True, help_text="Bytes, as it is passed on.")
+    url = serializers.SerializerMethodField(help_text="A signed link that expires, while it is stored.")
+
+    def get_content_type(self, attachment: Attachment) -> str | None:
+        return attachment.content_type or None
+
+    def get_url(self, attachment: Attachment) -> str | None:
+        if attachment.status != Attachment.Status.STORED:
+            return None
+        return make_link(attachment_id=attachment.pk, content_type=attachment.content_type)
+
+
 class MessageSerializer(serializers.Serializer[Message]):
     """One text, in or out."""
 
@@ -262,6 +283,9 @@ class MessageSerializer(serializers.Serializer[Message]):
     )
     status = serializers.ChoiceField(choices=[status.value for status in Message.Status])
     text = serializers.CharField(source="body")
+    attachments = AttachmentSerializer(
+        many=True, help_text="What came with it; of a relay, look at the text that it passes on."
+    )
     error = serializers.SerializerMethodField()
     segments = serializers.IntegerField(allow_null=True)
     price = serializers.DecimalField(max_digits=12, decimal_places=6, allow_null=True)

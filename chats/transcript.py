@@ -9,16 +9,19 @@ from typing import Literal
 from uuid import UUID
 
 import phonenumbers
+from django.template.defaultfilters import filesizeformat
 from django.utils.dateformat import format as format_date
 from django.utils.timezone import localtime
 
 from chats.models import Chat, Participant, mask
-from messaging.models import Message
+from messaging.media.links import make_link
+from messaging.models import Attachment, Message
 
 Level = Literal["done", "waiting", "failed"]
 
 # What became of an outbound text, to be read before the name of its recipient.
 _DELIVERY: dict[str, tuple[str, Level]] = {
+    Message.Status.PREPARING: ("waiting for its attachments, to be sent to", "waiting"),
     Message.Status.QUEUED: ("waiting to be sent to", "waiting"),
     Message.Status.SENDING: ("being sent to", "waiting"),
     Message.Status.UNCONFIRMED: ("perhaps sent, the carrier's answer was lost, to", "waiting"),
@@ -33,11 +36,20 @@ _NOT_PASSED_ON = {
     Message.Status.BLOCKED: "not passed on",
 }
 _BLOCKED = {
-    "media": "a picture or a file",
+    "media": "a kind of message that cannot be passed on",
     "empty": "an empty text",
     "binary": "binary data, and no text",
     "too_long": "too long",
 }
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShownAttachment:
+    """An attachment: what it is and what became of it in words, and a link while it is kept."""
+
+    kind: str
+    words: str
+    link: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +61,7 @@ class Bubble:
     is_service: bool
     who: str
     body: str
+    attachments: Sequence[ShownAttachment]
     outcome: str
     level: Level
     error: str
@@ -63,7 +76,7 @@ class Transcript:
 
 
 def read_transcript(*, chat: Chat, limit: int) -> Transcript:
-    """Return the latest `limit` texts of `chat`, in two queries; an inbound text and its relay are one."""
+    """Return the latest `limit` texts of `chat`, in three queries; an inbound text and its relay are one."""
     people = {participant.pk: participant for participant in chat.participants.all()}
     numbers = [participant.phone_number for participant in people.values()]
     latest = list(Message.objects.filter(chat=chat, relays__isnull=True).order_by("-position")[: limit + 1])
@@ -71,6 +84,9 @@ def read_transcript(*, chat: Chat, limit: int) -> Transcript:
         relay.relays_id: relay
         for relay in Message.objects.filter(relays__in=[message.pk for message in latest]).defer("body")
     }
+    attachments: dict[UUID, list[Attachment]] = {}
+    for attachment in Attachment.objects.filter(message__in=[message.pk for message in latest if message.media_count]):
+        attachments.setdefault(attachment.message_id, []).append(attachment)
 
     def show(message: Message) -> Bubble:
         person = people.get(message.participant_id) if message.participant_id else None
@@ -84,6 +100,7 @@ def read_transcript(*, chat: Chat, limit: int) -> Transcript:
             is_service=is_service,
             who="Service" if is_service else name_of(person),
             body=hide_numbers(message.body, numbers),
+            attachments=[show_attachment(attachment) for attachment in attachments.get(message.pk, ())],
             outcome=outcome,
             level=level,
             error=hide_numbers(describe_error(sent), numbers) if sent and level != "done" else "",
@@ -93,6 +110,24 @@ def read_transcript(*, chat: Chat, limit: int) -> Transcript:
         bubbles=[show(message) for message in reversed(latest[:limit])],
         limit=limit if len(latest) > limit else None,
     )
+
+
+def show_attachment(attachment: Attachment) -> ShownAttachment:
+    is_kept = attachment.status == Attachment.Status.STORED
+    return ShownAttachment(
+        kind=attachment.kind,
+        words=describe_attachment(attachment),
+        link=make_link(attachment_id=attachment.pk, content_type=attachment.content_type) if is_kept else "",
+    )
+
+
+def describe_attachment(attachment: Attachment) -> str:
+    """Return what it is and what became of it, such as `Picture, 120 kB: passed on`."""
+    size = f", {filesizeformat(attachment.size)}" if attachment.size else ""
+    code = f"({attachment.error_code})" if attachment.error_code else ""
+    why = " ".join(filter(None, [attachment.error_detail, code]))
+    words = f"{attachment.get_kind_display()}{size}: {attachment.get_status_display()}".capitalize()
+    return f"{words}. {why}" if why else words
 
 
 def describe_outcome(message: Message, *, to: str) -> tuple[str, Level]:

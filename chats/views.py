@@ -161,7 +161,8 @@ class ChatMessagesView(generics.ListAPIView[Message]):
 
     def get_queryset(self) -> QuerySet[Message]:
         chats = Chat.objects.only("pk").filter(platform=_platform_of(self.request))
-        return Message.objects.filter(chat=get_object_or_404(chats, pk=self.kwargs["chat_id"]))
+        chat = get_object_or_404(chats, pk=self.kwargs["chat_id"])
+        return Message.objects.filter(chat=chat).prefetch_related("attachments")
 
     @extend_schema(
         operation_id="list_messages",

@@ -6,14 +6,15 @@ from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import mark_safe
 from procrastinate.contrib.django.models import ProcrastinateJob
 from unfold.admin import ModelAdmin
 from unfold.decorators import display
 from unfold.paginator import InfinitePaginator
 
 from chats.models import mask
-from chats.transcript import describe_error, hide_numbers, name_of, short_id, show_time
+from chats.transcript import describe_attachment, describe_error, hide_numbers, name_of, short_id, show_time
 from messaging.models import Message
 
 # Its page counts every job there ever was, and can run a job again that the service has settled.
@@ -35,9 +36,9 @@ class MessageAdmin(ModelAdmin):
     show_facets = admin.ShowFacets.NEVER
     empty_state = "No texts here. The log fills as people text."
     actions = None
-    fields = ("id", "direction_", "kind", "status_", "person", "number", "chat_", "body_", "relays_",
-              "relayed_as_", "error", "error_kind", "attempts", "due_at", "gateway_id", "segments", "price_",
-              "created_at", "sent_at", "delivered_at", "failed_at")  # fmt: skip
+    fields = ("id", "direction_", "kind", "status_", "person", "number", "chat_", "body_", "channel", "attachments_",
+              "relays_", "relayed_as_", "error", "error_kind", "attempts", "due_at", "gateway_id", "segments",
+              "price_", "created_at", "sent_at", "delivered_at", "failed_at")  # fmt: skip
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
@@ -57,6 +58,7 @@ class MessageAdmin(ModelAdmin):
         label={
             Message.Status.RELAYED: "success",
             Message.Status.DELIVERED: "success",
+            Message.Status.PREPARING: "info",
             Message.Status.QUEUED: "info",
             Message.Status.SENDING: "info",
             Message.Status.SENT: "info",
@@ -101,6 +103,11 @@ class MessageAdmin(ModelAdmin):
     @display(description="Body")
     def body_(self, message: Message) -> str:
         return hide_numbers(message.body, _numbers_of(message))
+
+    @display(description="Attachments")
+    def attachments_(self, message: Message) -> str:
+        attachments = message.attachments.all()
+        return format_html_join(mark_safe("<br>"), "{}", [(describe_attachment(each),) for each in attachments]) or "-"
 
     @display(description="Passes on")
     def relays_(self, message: Message) -> str:

@@ -14,7 +14,8 @@ from django.conf import settings
 from django.db import transaction
 
 from messaging.failures import tell_sender
-from messaging.gateways import ErrorKind, OutboundText, Outcome, SendError
+from messaging.gateways import ErrorKind, Media, OutboundText, Outcome, SendError
+from messaging.media.links import read_stored_media
 from messaging.pauses import (
     ACCOUNT,
     IS_PAUSED,
@@ -33,6 +34,8 @@ _CATCH_UP_SECONDS = 0.05
 _RATE_MARGIN = 1 - _CATCH_UP_SECONDS
 
 _PENDING = "('queued', 'sending', 'unconfirmed')"
+# As in the condition of the index `message_pending_by_person`.
+_NOT_YET_GONE = "('preparing', 'queued', 'sending', 'unconfirmed')"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,16 +53,25 @@ class Claim:
     encrypted_body: str
     leased_until: datetime
     is_probe: bool
+    channel: str
+    media_of: UUID | None
+    media: tuple[Media, ...] = ()
+
+    @property
+    def is_mms(self) -> bool:
+        return self.channel == "mms"
 
     def decrypt_text(self) -> OutboundText:
         """Return the text to hand over; raises SendError when the key it was encrypted with is missing."""
         try:
-            return OutboundText(
-                self.id, self.from_number, decrypt(self.encrypted_to_number), decrypt(self.encrypted_body)
-            )
+            to_number, body = decrypt(self.encrypted_to_number), decrypt(self.encrypted_body)
         except InvalidToken:
             detail = "The key that encrypted it is not among ENCRYPTION_KEYS."
             raise SendError(Outcome.AGAIN, "key_missing", detail, kind=ErrorKind.CONFIGURATION) from None
+        if self.is_mms and self.media:
+            return OutboundText(self.id, self.from_number, to_number, body, self.media)
+        links = [media.url for media in self.media]
+        return OutboundText(self.id, self.from_number, to_number, "\n".join(filter(None, [body, *links])))
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +121,8 @@ _CLAIM = f"""
                           SELECT FROM messaging_message AS earlier
                            WHERE earlier.participant_id = waiting.participant_id
                              AND earlier.position < waiting.position
-                             AND earlier.direction = 'out' AND earlier.status IN {_PENDING}
+                             AND earlier.direction = 'out' AND earlier.status IN {_NOT_YET_GONE}
+                             AND (earlier.status <> 'preparing' OR earlier.due_at > now())
                           OFFSET 0
                       )
                 ORDER BY due_at, position
@@ -129,10 +142,12 @@ _CLAIM = f"""
            SET status = 'sending', attempts = attempts + 1, due_at = now() + %(lease)s * interval '1 second'
           FROM picked
          WHERE message.id = picked.id AND COALESCE(message.status, '') = 'queued'
-        RETURNING message.id, attempts, virtual_number_id, participant_id, stranger_number, body, due_at
+        RETURNING message.id, attempts, virtual_number_id, participant_id, stranger_number, body, due_at, channel,
+                  CASE WHEN media_count > 0 THEN COALESCE(relays_id, message.id) END AS media_of
     )
     SELECT claimed.id, attempts, number.id, number.number,
-           COALESCE(participant.phone_number, claimed.stranger_number), body, due_at, %(is_probe)s::bool
+           COALESCE(participant.phone_number, claimed.stranger_number), body, due_at, %(is_probe)s::bool,
+           channel, media_of
       FROM claimed
       JOIN number ON number.id = claimed.virtual_number_id
       LEFT JOIN chats_participant AS participant ON participant.id = claimed.participant_id
@@ -174,7 +189,11 @@ def claim_texts(*, limit: int) -> list[Claim]:
 def _claim(limit: int, *, is_probe: bool = False) -> list[Claim]:
     # Kept from an idle start, its plan took a second to claim from 3,000 texts; planning takes 0.6 ms.
     rows = execute_planned(_CLAIM, {"limit": limit, "lease": settings.SEND_LEASE_SECONDS, "is_probe": is_probe})
-    return [Claim(*row) for row in rows]
+    claims = [Claim(*row) for row in rows]
+    if not any(claim.media_of for claim in claims):
+        return claims
+    media = read_stored_media([claim.media_of for claim in claims if claim.media_of])
+    return [replace(claim, media=media.get(claim.media_of, ())) if claim.media_of else claim for claim in claims]
 
 
 def _claim_probe() -> list[Claim]:
@@ -227,11 +246,12 @@ _NOT_ACCEPTED = """
        SET status = result.status, attempts = attempts - result.unused,
            due_at = CASE WHEN result.status <> 'failed' THEN now() + result.wait * interval '1 second' END,
            failed_at = CASE WHEN result.status = 'failed' THEN now() END,
-           error_code = result.error_code, error_detail = result.error_detail, error_kind = result.error_kind
+           error_code = result.error_code, error_detail = result.error_detail, error_kind = result.error_kind,
+           channel = result.channel
       FROM unnest(%(ids)s::uuid[], %(attempts)s::int[], %(statuses)s::text[], %(waits)s::float[],
                   %(codes)s::text[], %(details)s::text[], %(kinds)s::text[], %(unused)s::int[],
-                  %(leases)s::timestamptz[])
-           AS result (id, attempt, status, wait, error_code, error_detail, error_kind, unused, leased_until)
+                  %(leases)s::timestamptz[], %(channels)s::text[])
+           AS result (id, attempt, status, wait, error_code, error_detail, error_kind, unused, leased_until, channel)
      WHERE message.id = result.id AND message.status = 'sending' AND message.attempts = result.attempt
        AND message.due_at = result.leased_until
     RETURNING message.id, message.status
@@ -255,6 +275,7 @@ class _NotAccepted:
     kind: str = ""
     throttled: bool = False
     unused: int = 0
+    channel: str = ""
 
 
 def record_results(results: Sequence[Result]) -> None:
@@ -315,6 +336,7 @@ def _record_not_accepted(refused: Sequence[_NotAccepted], faults: Sequence[Resul
                 "kinds": [r.kind for r in refused],
                 "unused": [r.unused for r in refused],
                 "leases": [r.claim.leased_until for r in refused],
+                "channels": [r.channel or r.claim.channel for r in refused],
             },
         )
         for message_id, status in rows:
@@ -331,6 +353,9 @@ def _judge(claim: Claim, error: SendError) -> _NotAccepted:
         case Outcome.PAUSE:
             # The fault is not the text's: it goes on where it was, and the account waits.
             return replace(verdict, unused=1)
+        case Outcome.NEVER if claim.is_mms:
+            # The number, the country or the account takes no MMS: it goes as a text with links.
+            return replace(verdict, channel="sms")
         case Outcome.NEVER:
             return replace(verdict, status="failed")
         case Outcome.UNKNOWN:

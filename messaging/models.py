@@ -23,15 +23,17 @@ class Message(models.Model):
 
     An outbound message moves forward only, each step by a conditional update:
 
-        QUEUED → SENDING → SENT → DELIVERED
-           ▲        │        └──→ FAILED (undeliverable, rejected, expired)
-           │        ├──→ QUEUED (refused for now: 429, 5xx, no connection)
-           │        ├──→ QUEUED (the account is paused; the attempt does not count)
-           │        ├──→ FAILED (refused for good, or tried for too long)
-           └────────┴──→ UNCONFIRMED (the answer was lost: timeout, dropped connection, a crash while SENDING)
+        PREPARING → QUEUED → SENDING → SENT → DELIVERED
+                       ▲        │        └──→ FAILED (undeliverable, rejected, expired)
+                       │        ├──→ QUEUED (refused for now: 429, 5xx, no connection)
+                       │        ├──→ QUEUED (the account is paused; the attempt does not count)
+                       │        ├──→ QUEUED (as a text with links, when it was refused as an MMS)
+                       │        ├──→ FAILED (refused for good, or tried for too long)
+                       └────────┴──→ UNCONFIRMED (the answer was lost: timeout, dropped connection, a crash)
 
     `due_at` is when the sender has to look at the row next: QUEUED, when it may be sent; SENDING, when its lease
     ends and it becomes UNCONFIRMED; UNCONFIRMED, when no receipt has come for so long that it is sent again.
+    PREPARING, while its attachments are fetched, it is until when later texts to the same person wait for it.
     The gateway is given the id as `client_ref`, and receipts bring it back.
     """
 
@@ -50,12 +52,19 @@ class Message(models.Model):
         LATE = "late"
         UNMATCHED = "unmatched"
         BLOCKED = "blocked"
+        PREPARING = "preparing"
         QUEUED = "queued"
         SENDING = "sending"
         UNCONFIRMED = "unconfirmed"
         SENT = "sent"
         DELIVERED = "delivered"
         FAILED = "failed"
+
+    class Channel(models.TextChoices):
+        """How a text travels; with attachments, SMS is a text with links to them."""
+
+        SMS = "sms", "SMS"
+        MMS = "mms", "MMS"
 
     class ErrorKind(models.TextChoices):
         """Whom or what an error concerns; the gateways use the same words."""
@@ -68,7 +77,7 @@ class Message(models.Model):
         UNKNOWN = "unknown"
 
     INBOUND_STATUSES = (Status.RELAYED, Status.LATE, Status.UNMATCHED, Status.BLOCKED)
-    PENDING_STATUSES = (Status.QUEUED, Status.SENDING, Status.UNCONFIRMED)
+    PENDING_STATUSES = (Status.PREPARING, Status.QUEUED, Status.SENDING, Status.UNCONFIRMED)
 
     id = models.UUIDField(primary_key=True, default=make_id, editable=False)
     # The order of texts is the database's, whatever the clocks of the machines say.
@@ -89,6 +98,9 @@ class Message(models.Model):
     stranger_digest = models.BinaryField(null=True)
     relays = models.ForeignKey("self", on_delete=models.CASCADE, null=True, related_name="relayed_as", db_index=False)
     body = EncryptedTextField(blank=True, default="", db_default="")
+    channel = models.CharField(max_length=3, choices=Channel, default=Channel.SMS, db_default=Channel.SMS)
+    # How many attachments came with it, or go with it: its own, or those of the message it relays.
+    media_count = models.PositiveSmallIntegerField(default=0, db_default=0)
 
     attempts = models.PositiveSmallIntegerField(default=0, db_default=0)
     due_at = models.DateTimeField(null=True)
@@ -124,14 +136,14 @@ class Message(models.Model):
                 condition=Q(direction="in", status__in=("relayed", "late", "unmatched", "blocked"))
                 | Q(
                     direction="out",
-                    status__in=("queued", "sending", "unconfirmed", "sent", "delivered", "failed"),
+                    status__in=("preparing", "queued", "sending", "unconfirmed", "sent", "delivered", "failed"),
                 ),
                 name="message_status_fits_direction",
             ),
             # A row nobody has to look at is never claimed; a pending one is never forgotten.
             models.CheckConstraint(
-                condition=Q(status__in=("queued", "sending", "unconfirmed"), due_at__isnull=False)
-                | ~Q(status__in=("queued", "sending", "unconfirmed")),
+                condition=Q(status__in=("preparing", "queued", "sending", "unconfirmed"), due_at__isnull=False)
+                | ~Q(status__in=("preparing", "queued", "sending", "unconfirmed")),
                 name="message_pending_is_due",
             ),
             # Texts to our own participants go from the number they know, or from none.
@@ -150,7 +162,7 @@ class Message(models.Model):
             # The sender: does an earlier text to the same person still wait?
             models.Index(
                 fields=["participant", "position"],
-                condition=Q(direction="out", status__in=("queued", "sending", "unconfirmed")),
+                condition=Q(direction="out", status__in=("preparing", "queued", "sending", "unconfirmed")),
                 name="message_pending_by_person",
             ),
             # The sender: leases that ended and waits that are over.
@@ -173,6 +185,77 @@ class Message(models.Model):
 
     def __str__(self) -> str:
         return f"message {self.pk}"
+
+
+class Attachment(models.Model):
+    """A picture, sound, film or file of a message: of an inbound text, or of one that the platform sends.
+
+        WAITING → STORED    fetched, cleaned, and kept under `file`, encrypted
+            │ └─→ WITHHELD  it would give the person away, so it is not passed on
+            │ └─→ FAILED    it could not be fetched or is nothing that can be passed on; its sender was told
+            └──→ WAITING    the worker tries again at `due_at`
+        STORED → FORGOTTEN  its link has expired, and the file is deleted
+
+    Moved by conditional updates; when none of a message is WAITING, the text goes out.
+    """
+
+    class Kind(models.TextChoices):
+        IMAGE = "image", "picture"
+        AUDIO = "audio", "audio recording"
+        VIDEO = "video", "video"
+        VCARD = "vcard", "contact card"
+        FILE = "file", "file"
+
+    class Status(models.TextChoices):
+        WAITING = "waiting", "being fetched"
+        STORED = "stored", "passed on"
+        WITHHELD = "withheld", "withheld"
+        FAILED = "failed", "could not be passed on"
+        FORGOTTEN = "forgotten", "deleted"
+
+    id = models.UUIDField(primary_key=True, default=make_id, editable=False)
+    message = models.ForeignKey(Message, on_delete=models.CASCADE, related_name="attachments", db_index=False)
+    position = models.PositiveSmallIntegerField()
+    # What the carrier called it, until it is fetched; then, what it is.
+    kind = models.CharField(max_length=5, choices=Kind)
+    status = models.CharField(max_length=9, choices=Status, default=Status.WAITING)
+    # Where it is to be fetched; empty from then on.
+    source_url = EncryptedTextField(blank=True, default="")
+    attempts = models.PositiveSmallIntegerField(default=0)
+    due_at = models.DateTimeField(null=True)
+    error_code = models.CharField(max_length=40, blank=True, default="")
+    error_detail = models.CharField(max_length=200, blank=True, default="")
+    # Its name in Django's storage.
+    file = models.CharField(max_length=100, blank=True, default="")
+    content_type = models.CharField(max_length=60, blank=True, default="")
+    size = models.PositiveIntegerField(null=True, help_text="Bytes.")
+    stored_at = models.DateTimeField(null=True)
+    created_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        ordering = ("position",)
+        constraints = (
+            # Finds the attachments of messages, in the sender, transcripts and the API.
+            models.UniqueConstraint(fields=["message", "position"], name="attachment_has_a_place"),
+            # The worker looks at what is due: what waits is never forgotten.
+            models.CheckConstraint(
+                condition=~Q(status="waiting") | Q(due_at__isnull=False), name="attachment_waiting_is_due"
+            ),
+            # A link leads to a file.
+            models.CheckConstraint(
+                condition=Q(status="stored", stored_at__isnull=False) & ~Q(file="") | ~Q(status="stored"),
+                name="attachment_stored_has_a_file",
+            ),
+        )
+        indexes = (
+            # The worker: what is to be fetched.
+            models.Index(fields=["due_at"], condition=Q(status="waiting"), name="attachment_waiting"),
+            # The worker: whose link has expired?
+            models.Index(fields=["stored_at"], condition=Q(status="stored"), name="attachment_stored"),
+        )
+
+    def __str__(self) -> str:
+        return f"attachment {self.pk}"
 
 
 class GatewayAccount(models.Model):

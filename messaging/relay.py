@@ -11,6 +11,7 @@ from django.db import transaction
 from chats.lookup import Match, Side, find_match
 from messaging import wording
 from messaging.gateways import InboundText
+from messaging.media.intake import keep_media
 from messaging.models import Message
 from messaging.outbox import queue_text, queue_text_to_stranger, wake_senders
 from proxy_project.encryption import digest_number, encrypt
@@ -20,6 +21,9 @@ from proxy_project.sql import execute_prepared
 log = structlog.get_logger(__name__)
 
 Status = Message.Status
+
+# For so long a picture holds up what is written after it, unless fetching it fails the first time.
+_HOLD_SECONDS = 60
 
 
 def receive_text(text: InboundText, *, now: datetime) -> Status | None:
@@ -82,10 +86,10 @@ def _answer_stranger(text: InboundText, match: Match, now: datetime) -> None:
 _LOG = """
     INSERT INTO messaging_message (
         id, direction, kind, status, gateway_id, virtual_number_id, chat_id, participant_id, stranger_number,
-        stranger_digest, body, error_code
+        stranger_digest, body, media_count, error_code
     ) VALUES (
         %(id)s, 'in', 'text', %(status)s, %(gateway_id)s, %(virtual_number_id)s, %(chat_id)s, %(participant_id)s,
-        %(stranger_number)s, %(stranger_digest)s, %(body)s, %(error_code)s
+        %(stranger_number)s, %(stranger_digest)s, %(body)s, %(media_count)s, %(error_code)s
     ) ON CONFLICT (gateway_id) WHERE direction = 'in' DO NOTHING
     RETURNING id, chat_id, body
 """
@@ -95,17 +99,32 @@ _LOG_AND_RELAY = f"""
     INSERT INTO messaging_message (
         id, direction, kind, status, due_at, virtual_number_id, chat_id, participant_id, relays_id, body
     )
-    SELECT %(relay_id)s, 'out', 'relay', 'queued', now(), %(counterpart_number_id)s, chat_id, %(counterpart_id)s,
-           id, body
+    SELECT %(relay_id)s, 'out', 'relay', %(relay_status)s, now() + %(hold_seconds)s * interval '1 second',
+           %(counterpart_number_id)s, chat_id, %(counterpart_id)s, id, body
       FROM inbound
     RETURNING relays_id
 """
 
 
 def _log_and_relay(text: InboundText, sender: Side, counterpart: Side) -> UUID | None:
-    """Write the inbound row and its relay, each with the same encrypted body."""
+    """Write the inbound row and its relay; with attachments, which the worker fetches before it is sent."""
+    if not text.media:
+        return _write_both(text, sender, counterpart, Status.QUEUED, hold_seconds=0)
+    with transaction.atomic():
+        message_id = _write_both(text, sender, counterpart, Status.PREPARING, hold_seconds=_HOLD_SECONDS)
+        if message_id:
+            keep_media(message_id=message_id, media=text.media)
+    return message_id
+
+
+def _write_both(
+    text: InboundText, sender: Side, counterpart: Side, relay_status: Status, *, hold_seconds: int
+) -> UUID | None:
+    """Write both rows in one statement, each with the same encrypted body."""
     params = _row(text, sender.virtual_number_id, sender, Status.RELAYED) | {
         "relay_id": make_id(),
+        "relay_status": relay_status.value,
+        "hold_seconds": hold_seconds,
         "counterpart_id": counterpart.id,
         "counterpart_number_id": counterpart.virtual_number_id,
     }
@@ -139,5 +158,6 @@ def _row(text: InboundText, number_id: UUID | None, writer: Side | None, status:
         "stranger_number": "" if writer else encrypt(text.from_number),
         "stranger_digest": None if writer else digest_number(text.from_number),
         "body": encrypt(text.body),
+        "media_count": len(text.media),
         "error_code": text.undeliverable if status is Status.BLOCKED else "",
     }

@@ -18,8 +18,8 @@ from messaging.gateways import (
     Receipt,
     Unsigned,
     WebhookError,
-    vonage,
     vonage_legacy,
+    vonage_webhooks,
 )
 from messaging.parts import receive_part
 from messaging.receipts import record_receipt
@@ -75,8 +75,8 @@ def _read(
     news: InboundText | InboundPart | Receipt | None
     # The Messages API signs there; the SMS API never uses the header.
     if authorization[:6].lower() == "bearer" and request.method == "POST":
-        news = vonage.read_webhook(authorization=authorization, body=request.body, expected=expected)
-        wired = vonage.WEBHOOK_SETTINGS
+        news = vonage_webhooks.read_webhook(authorization=authorization, body=request.body, expected=expected)
+        wired = vonage_webhooks.WEBHOOK_SETTINGS
     else:
         news = vonage_legacy.read_webhook(
             method=request.method or "", query=request.GET, body=request.body, expected=expected

@@ -5,11 +5,30 @@ NOT_DELIVERED = "A text of yours could not be delivered to the other person. Ple
 
 # By InboundText.undeliverable.
 NOT_PASSED_ON = {
-    "media": "Pictures and files cannot be passed on here. Please send it as a text.",
+    "media": "Your message was of a kind that cannot be passed on here. Please send it as a text.",
     "empty": "Your text was empty, so it was not passed on.",
     "binary": "Your message was not a text, so it was not passed on.",
     "too_long": "Your text was too long to be passed on. Please send it in parts.",
 }
+
+# What stands in a text for attachments that do not go with it, by Attachment.Kind.
+WITHHELD = {
+    "vcard": "[A contact card was withheld to protect privacy.]",
+    "file": "[A file was withheld to protect privacy.]",
+}
+MISSING = {
+    "image": "[A picture could not be passed on.]",
+    "audio": "[An audio recording could not be passed on.]",
+    "video": "[A video could not be passed on.]",
+    "vcard": "[A contact card could not be passed on.]",
+    "file": "[A file could not be passed on.]",
+}
+LONGEST_MARKS = sum(len(mark) + 1 for mark in (*WITHHELD.values(), *MISSING.values()))
+
+YOURS_WAS_WITHHELD = (
+    "Your contact card or file was not passed on, because it could show who you are. Please write what is needed."
+)
+YOURS_IS_MISSING = "What you attached could not be passed on. Please send it again, or as a text."
 
 
 def name_missing_parts(first: int, last: int, total: int) -> str:

@@ -47,6 +47,13 @@ class Platform(models.Model):
         help_text="The first text of a chat, to each person. Fields: {name} of the person, {counterpart}, {platform}. "
         "Must say how to opt out. Empty: the service's own wording.",
     )
+    passes_on_files = models.BooleanField(
+        "pass on contact cards and files",
+        default=False,
+        db_default=False,
+        help_text="They usually show who sent them. Off: they are withheld, and both people are told. Pictures, "
+        "recordings and videos are always passed on.",
+    )
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:

@@ -1,9 +1,11 @@
 """Read the environment once, and say of everything missing or wrong what to do about it."""
 
+import json
 import os
 import re
 import sys
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import environ
@@ -77,6 +79,17 @@ class Configuration:
         if not value >= minimum:
             self._problems.append(f"{name} must be a number of at least {minimum:g}.")
         return value
+
+    def json_object(self, name: str) -> dict[str, Any]:
+        """Return a JSON object; without a value, an empty one."""
+        try:
+            value = json.loads(self.env.str(name, default="") or "{}")
+        except ValueError:
+            value = None
+        if isinstance(value, dict):
+            return value
+        self._problems.append(f"{name} must be a JSON object.")
+        return {}
 
     def legacy_webhooks(self, name: str, *, token: str) -> str:
         """Return what is believed of webhooks in the SMS API's format: nothing (""), `token` or `signed:METHOD`."""

@@ -60,6 +60,15 @@ SEND_FOR_HOURS = _config.number("SEND_FOR_HOURS", 24, minimum=0.001)
 if SEND_LEASE_SECONDS < 2 * SEND_TIMEOUT_SECONDS + 1:
     _config.problem("SEND_LEASE_SECONDS must be more than twice SEND_TIMEOUT_SECONDS (to connect, and to be answered).")
 
+# --- What people attach -----------------------------------------------------------------------------------
+VONAGE_MEDIA_HOSTS = env.list("VONAGE_MEDIA_HOSTS", default=["api*.nexmo.com", "api*.vonage.com"])
+MEDIA_MAX_MEGABYTES = _config.number("MEDIA_MAX_MEGABYTES", 10, minimum=0.1)
+MEDIA_FETCH_MINUTES = _config.number("MEDIA_FETCH_MINUTES", 15, minimum=0)
+MEDIA_LINK_HOURS = _config.number("MEDIA_LINK_HOURS", 7 * 24, minimum=0.1)
+MEDIA_ROOT = env.str("MEDIA_ROOT", default="") or str(BASE_DIR / ".data" / "media")
+MEDIA_STORAGE = env.str("MEDIA_STORAGE", default="") or "django.core.files.storage.FileSystemStorage"
+MEDIA_STORAGE_OPTIONS = _config.json_object("MEDIA_STORAGE_OPTIONS")
+
 if not DEBUG:
     _config.secret("DATABASE_URL")
 _config.raise_problems()
@@ -132,6 +141,8 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 10}},
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
 ]
+# Fetching media waits for others most of the time, and must not hold up what is to happen on time.
+PROCRASTINATE_WORKER_DEFAULTS = {"concurrency": 8}
 DATA_UPLOAD_MAX_MEMORY_SIZE = 256 * 1024
 LANGUAGE_CODE = "en-us"
 TIME_ZONE = "UTC"
@@ -140,7 +151,8 @@ USE_I18N = False
 
 STATIC_URL = "static/"
 STORAGES = {
-    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    # Everything in it is encrypted, and reached through signed links only.
+    "default": {"BACKEND": MEDIA_STORAGE, "OPTIONS": MEDIA_STORAGE_OPTIONS},
     "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
 }
 # Serves what the apps ship without a collectstatic, so that gunicorn alone is enough on any machine.
@@ -238,7 +250,7 @@ LOGGING = {
         # These log SQL with its parameters, and request lines.
         "django.db.backends": {"level": "INFO"},
         "psycopg": {"level": "WARNING"},
-        "urllib3": {"level": "INFO"},
+        "urllib3": {"level": "ERROR"},
         # The path of a request that ended in 4xx is whatever somebody put there.
         "django.request": {"level": "ERROR"},
         # Lines at every start of every command.

@@ -7,6 +7,7 @@ from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
 from chats.views import ChatMessagesView, ChatsView, EndChatView, OneChatView
 from messaging import webhooks
+from messaging.media.views import show_media
 from proxy_project.health import healthz
 
 urlpatterns = [
@@ -19,6 +20,7 @@ urlpatterns = [
     path("docs", SpectacularSwaggerView.as_view(authentication_classes=())),
     path("webhooks/inbound", webhooks.inbound),
     path("webhooks/status", webhooks.status),
+    path("media/<str:token>/<str:name>", show_media),
     path("admin/", admin.site.urls),
     path("healthz", healthz),
 ]

@@ -7,14 +7,33 @@ from typing import Protocol
 from uuid import UUID
 
 
+class MediaKind(Enum):
+    """What an attachment is."""
+
+    IMAGE = "image"
+    AUDIO = "audio"
+    VIDEO = "video"
+    VCARD = "vcard"
+    FILE = "file"
+
+
+@dataclass(frozen=True, slots=True)
+class Media:
+    """An attachment, and where it can be fetched."""
+
+    kind: MediaKind
+    url: str
+
+
 @dataclass(frozen=True, slots=True)
 class OutboundText:
-    """A text to hand over; numbers are E.164 with `+`."""
+    """A text to hand over, as an MMS when it has `media`; numbers are E.164 with `+`."""
 
     reference: UUID
     from_number: str
     to_number: str
     body: str
+    media: tuple[Media, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +41,7 @@ class InboundText:
     """A text that reached one of our numbers.
 
     `from_number` is E.164 with `+` when a person can be texted there; a short code or a name is as it came.
-    `undeliverable` says why there is nothing to pass on, such as "media"; `body` may still hold a caption.
+    `undeliverable` says why there is nothing to pass on, such as "empty"; `body` may still hold a caption.
     """
 
     gateway_id: str
@@ -30,6 +49,7 @@ class InboundText:
     to_number: str
     body: str
     undeliverable: str = ""
+    media: tuple[Media, ...] = ()
 
     @property
     def can_be_answered(self) -> bool:
@@ -124,6 +144,16 @@ class SendError(Exception):
         self.kind = kind
         self.retry_after = retry_after
         self.throttled = throttled
+
+
+class MediaError(Exception):
+    """An attachment could not be fetched; `again` says whether it may work later. Holds no address."""
+
+    def __init__(self, code: str, detail: str, *, again: bool) -> None:
+        super().__init__(f"{code}: {detail}")
+        self.code = code
+        self.detail = detail
+        self.again = again
 
 
 class WebhookError(Exception):

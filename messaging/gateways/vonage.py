@@ -1,11 +1,8 @@
-"""Vonage's Messages API: the only file that knows its SDK; vonage_errors.py and vonage_legacy.py know the rest."""
+"""Hand over texts through Vonage's Messages API: the only file that knows its SDK."""
 
-import hashlib
-import hmac
-import json
 import re
 import time
-import warnings
+from collections.abc import Callable
 from functools import cache
 from typing import Any
 from urllib.parse import urlsplit
@@ -15,54 +12,33 @@ import pydantic
 import requests
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
-from django.utils.dateparse import parse_datetime
-from jwt.warnings import InsecureKeyLengthWarning
 from requests.adapters import HTTPAdapter
 from urllib3.exceptions import NewConnectionError
 from vonage import Auth, HttpClientOptions, Vonage, VonageError
 from vonage_http_client.errors import HttpRequestError
-from vonage_messages import Sms
+from vonage_messages import MmsAudio, MmsContent, MmsFile, MmsImage, MmsResource, MmsVcard, MmsVideo, Sms
+from vonage_messages.models import BaseMessage
+from vonage_messages.models.mms import (
+    MmsContentItemAudio,
+    MmsContentItemFile,
+    MmsContentItemImage,
+    MmsContentItemVcard,
+    MmsContentItemVideo,
+)
 
 from messaging.gateways import (
     ErrorKind,
-    Forged,
-    InboundText,
-    Malformed,
+    MediaKind,
     OutboundText,
     Outcome,
-    Progress,
-    Receipt,
     SendError,
-    Unsigned,
 )
-from messaging.gateways.fields import (
-    CLOCK_LEEWAY_SECONDS,
-    GATEWAY_ID,
-    find_obstacle,
-    read_price,
-    read_recipient,
-    read_sender,
-    read_uuid,
-    require,
-)
-from messaging.gateways.vonage_errors import RESULT_UNKNOWN, explain_answer, pause, read_error
-
-# Which of the dashboard's settings decides where what is sent.
-WEBHOOK_SETTINGS: dict[type, str] = {
-    InboundText: "Applications > yours > Messages > Inbound URL",
-    Receipt: "Applications > yours > Messages > Status URL",
-}
+from messaging.gateways.vonage_errors import explain_answer, pause
 
 # A carrier's load balancer closes idle connections; a request on one that is just closing has no known outcome.
 _IDLE_SECONDS = 20
 _TOKEN_SECONDS = 600
 _CARRIER = ErrorKind.CARRIER
-
-# The account's signature secret may be shorter than HS256 recommends; it is Vonage's to choose.
-warnings.filterwarnings("ignore", category=InsecureKeyLengthWarning)
-
-
-# --- Sending ----------------------------------------------------------------------------------------------
 
 
 class VonageGateway:
@@ -100,7 +76,7 @@ class VonageGateway:
         if not re.fullmatch(r"\+[1-9][0-9]{6,14}", text.to_number, re.ASCII):
             detail = "The recipient's number cannot receive a text."
             raise SendError(Outcome.NEVER, "invalid_number", detail, kind=ErrorKind.RECIPIENT)
-        message = _make_sms(text)
+        message = _make_message(text)
         if message is None:
             raise SendError(Outcome.NEVER, "invalid_text", "The text is not one that Vonage takes.")
         self._close_idle_connection()
@@ -120,15 +96,44 @@ class VonageGateway:
                 adapter.close()
 
 
-def _make_sms(text: OutboundText) -> Sms | None:
+# https://developer.vonage.com/en/messages/concepts/mms
+_MMS: dict[MediaKind, Callable[..., BaseMessage]] = {
+    MediaKind.IMAGE: MmsImage,
+    MediaKind.AUDIO: MmsAudio,
+    MediaKind.VIDEO: MmsVideo,
+    MediaKind.VCARD: MmsVcard,
+    MediaKind.FILE: MmsFile,
+}
+_MMS_ITEM: dict[MediaKind, Callable[..., MmsResource]] = {
+    MediaKind.IMAGE: MmsContentItemImage,
+    MediaKind.AUDIO: MmsContentItemAudio,
+    MediaKind.VIDEO: MmsContentItemVideo,
+    MediaKind.VCARD: MmsContentItemVcard,
+    MediaKind.FILE: MmsContentItemFile,
+}
+
+
+def _make_message(text: OutboundText) -> BaseMessage | None:
     """Return the SDK's model of a text, or nothing when it refuses: its error quotes number and text."""
+    common = {
+        "to": text.to_number.removeprefix("+"),
+        "from_": text.from_number.removeprefix("+"),
+        "client_ref": str(text.reference),
+    }
     try:
-        return Sms(
-            to=text.to_number.removeprefix("+"),
-            from_=text.from_number.removeprefix("+"),
-            text=text.body,
-            client_ref=str(text.reference),
-        )
+        if not text.media:
+            return Sms(text=text.body, **common)
+        # The body is the caption of the first.
+        captions = [text.body or None, *[None] * (len(text.media) - 1)]
+        if len(text.media) == 1:
+            [media] = text.media
+            resource = MmsResource(url=media.url, caption=captions[0])
+            return _MMS[media.kind](**{media.kind.value: resource}, **common)
+        items = [
+            _MMS_ITEM[media.kind](url=media.url, caption=caption)
+            for media, caption in zip(text.media, captions, strict=True)
+        ]
+        return MmsContent(content=items, **common)
     except pydantic.ValidationError:
         return None
 
@@ -192,6 +197,11 @@ def _explain(error: Exception) -> SendError:
             return SendError(Outcome.UNKNOWN, type(error).__name__, "Sending ended in an unexpected error.")
 
 
+def make_token() -> str:
+    """Return a JWT of the application, valid for some minutes more."""
+    return _auth().create_jwt_auth_string().decode("ascii").removeprefix("Bearer ")
+
+
 def _was_never_connected(error: requests.exceptions.ConnectionError) -> bool:
     """Return whether there was no connection at all: refused, no route, or no such name."""
     cause = error.args[0] if error.args else None
@@ -201,142 +211,3 @@ def _was_never_connected(error: requests.exceptions.ConnectionError) -> bool:
 def _gateway_id(value: str) -> str:
     """Return a `message_uuid` with nothing in it that a database or a log could stumble over."""
     return re.sub(r"[^A-Za-z0-9_.:-]", "", value)[:64]
-
-
-# --- Webhooks ---------------------------------------------------------------------------------------------
-
-
-def read_webhook(
-    *, authorization: str, body: bytes, expected: type[InboundText] | type[Receipt]
-) -> InboundText | Receipt | None:
-    """Verify and translate a webhook: what its URL is for, or the other when it is clearly that.
-
-    None for a receipt that tells us nothing. Raises WebhookError.
-    """
-    payload = _verified(authorization, body)
-    has_status, has_text = "status" in payload, "text" in payload or "message_type" in payload
-    is_receipt = has_status if has_status is not has_text else expected is Receipt
-    return _read_receipt(payload) if is_receipt else _read_inbound(payload)
-
-
-def _read_inbound(payload: dict[str, Any]) -> InboundText:
-    """https://developer.vonage.com/en/messages/concepts/inbound-messages"""
-    message_type = payload.get("message_type", "text")
-    text = _optional_text(payload, "text")
-    if message_type != "text" or ("text" not in payload and payload.get("channel") != "sms"):
-        media = payload.get(message_type) if isinstance(message_type, str) else None
-        text = text or (_optional_text(media, "caption") if isinstance(media, dict) else "")
-        undeliverable = "media"
-    else:
-        undeliverable = find_obstacle(text)
-    return InboundText(
-        gateway_id=require(payload, "message_uuid", GATEWAY_ID),
-        from_number=read_sender(payload, "from"),
-        to_number=read_recipient(payload, "to"),
-        body=text,
-        undeliverable=undeliverable,
-    )
-
-
-_PROGRESS = {
-    "submitted": Progress.SENT,
-    "delivered": Progress.DELIVERED,
-    "read": Progress.DELIVERED,
-    "rejected": Progress.FAILED,
-    "undeliverable": Progress.FAILED,
-}
-
-
-def _read_receipt(payload: dict[str, Any]) -> Receipt | None:
-    """https://developer.vonage.com/en/messages/concepts/messages-status-callbacks"""
-    gateway_id = require(payload, "message_uuid", GATEWAY_ID)
-    progress = _PROGRESS.get(require(payload, "status", r"[a-z_]{1,40}"))
-    if progress is None:
-        return None
-    code, detail, kind = read_error(_part(payload, "error"))
-    if code == RESULT_UNKNOWN and progress is Progress.FAILED:
-        # Neither delivered nor failed: it was sent, and that is all anybody will ever know.
-        progress = Progress.SENT
-    usage = _part(payload, "usage")
-    sms = _part(payload, "sms")
-    return Receipt(
-        gateway_id=gateway_id,
-        reference=read_uuid(payload.get("client_ref")),
-        progress=progress,
-        at=_timestamp(payload.get("timestamp")),
-        error_code=code,
-        error_detail=detail,
-        error_kind=kind,
-        segments=_count(sms.get("count_total", sms.get("total_count"))),
-        price=read_price(usage.get("price")),
-        currency=currency if re.fullmatch(r"[A-Z]{3}", currency := str(usage.get("currency", ""))) else "",
-    )
-
-
-def _verified(authorization: str, body: bytes) -> dict[str, Any]:
-    """Return the JSON object of a webhook that Vonage signed for us.
-
-    The token is checked for more than the SDK's helper does: above all that it belongs to this body.
-    https://developer.vonage.com/en/getting-started/concepts/webhooks
-    """
-    scheme, _, token = authorization.partition(" ")
-    if scheme.lower() != "bearer" or not token:
-        raise Unsigned("The webhook is not signed. Signed webhooks are switched on in Vonage's dashboard.")
-    try:
-        claims = jwt.decode(
-            token,
-            settings.VONAGE_SIGNATURE_SECRET,
-            algorithms=["HS256"],
-            leeway=CLOCK_LEEWAY_SECONDS,
-            options={
-                "verify_aud": False,
-                "verify_sub": False,
-                "require": ["iat", "jti", "iss", "payload_hash"],
-            },
-        )
-    except (jwt.PyJWTError, RecursionError):
-        raise Forged("The signature is wrong. Is VONAGE_SIGNATURE_SECRET that of the account?") from None
-    payload_hash = str(claims["payload_hash"]).encode("utf-8", "replace")
-    if not hmac.compare_digest(payload_hash, hashlib.sha256(body).hexdigest().encode()):
-        raise Forged("The signature belongs to another body.")
-    if claims["iss"] != "Vonage":
-        raise Forged("The signature is not Vonage's.")
-    if claims.get("api_key") != settings.VONAGE_API_KEY:
-        raise Forged("The webhook is for another account. Is VONAGE_API_KEY right?")
-    if claims.get("application_id") not in (None, "", settings.VONAGE_APPLICATION_ID):
-        raise Forged("The webhook is for another application. Is VONAGE_APPLICATION_ID right?")
-    if int(claims["iat"]) < time.time() - settings.WEBHOOK_MAX_AGE_HOURS * 3600:
-        raise Forged("The signature is too old.")
-    try:
-        payload = json.loads(body)
-    except (ValueError, RecursionError):
-        raise Malformed("The body is not JSON.") from None
-    if not isinstance(payload, dict):
-        raise Malformed("The body is not a JSON object.")
-    return payload
-
-
-def _optional_text(payload: dict[str, Any], name: str) -> str:
-    value = payload.get(name)
-    if value is None:
-        return ""
-    if not isinstance(value, str):
-        raise Malformed(f"`{name}` is not a string.")
-    return value
-
-
-def _part(payload: dict[str, Any], name: str) -> dict[str, Any]:
-    value = payload.get(name)
-    return value if isinstance(value, dict) else {}
-
-
-def _timestamp(value: Any) -> float:
-    try:
-        parsed = parse_datetime(value)
-        return parsed.timestamp() if parsed else 0.0
-    except (ValueError, TypeError, OverflowError):
-        return 0.0
-
-
-def _count(value: Any) -> int | None:
-    return int(value) if re.fullmatch(r"[0-9]{1,3}", str(value)) else None

@@ -120,7 +120,7 @@ def test_a_failed_text_says_why(operator: Client, chat: Chat, sara: Participant)
     ("status", "error_code", "words"),
     [
         (Status.LATE, "", "Not passed on: the chat had ended"),
-        (Status.BLOCKED, "media", "Not passed on: a picture or a file"),
+        (Status.BLOCKED, "media", "Not passed on: a kind of message that cannot be passed on"),
         (Status.BLOCKED, "too_long", "Not passed on: too long"),
         (Status.BLOCKED, "something new", "Not passed on"),
     ],

@@ -63,6 +63,7 @@ def test_a_message_shows_what_became_of_it(api, chat):
         "participant": str(first.pk),
         "status": "relayed",
         "text": "On my way",
+        "attachments": [],
         "error": None,
         "segments": 1,
         "price": None,
@@ -130,6 +131,6 @@ def test_a_page_takes_the_same_statements_however_long_it_is(api, chat, django_a
     api.get(f"/chats/{chat.pk}/messages")
     for n in range(10):
         add_relay(chat, f"text {n}")
-    # The key, the chat, its messages.
-    with django_assert_num_queries(3):
+    # The key, the chat, its messages, their attachments.
+    with django_assert_num_queries(4):
         assert len(texts(api.get(f"/chats/{chat.pk}/messages"))) == 12

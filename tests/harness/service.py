@@ -49,6 +49,7 @@ class Service:
             **os.environ,
             "DATABASE_URL": _replace_database(os.environ["DATABASE_URL"], self._database),
             "PUBLIC_URL": self.url,
+            "MEDIA_ROOT": str(directory / "media"),
             "PORT": str(port),
             "LOG_LEVEL": "DEBUG",
             "VONAGE_API_URL": self.simulator.url,
@@ -126,7 +127,9 @@ class Service:
 
     def wait_until_sent(self, *, timeout: float = 60.0) -> None:
         """Wait until no text is on its way any more."""
-        pending = "SELECT count(*) FROM messaging_message WHERE status IN ('queued', 'sending', 'unconfirmed')"
+        pending = (
+            "SELECT count(*) FROM messaging_message WHERE status IN ('preparing', 'queued', 'sending', 'unconfirmed')"
+        )
         wait_until(lambda: self.query(pending) == [(0,)], timeout=timeout, waiting_for="all texts to be sent")
 
     def log(self, name: str) -> str:

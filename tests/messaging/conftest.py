@@ -1,5 +1,7 @@
 """What the tests of texts have in common: Sara and Omar text each other through one virtual number."""
 
+from typing import Any
+
 import pytest
 
 from chats.models import Chat, Participant, VirtualNumber
@@ -23,3 +25,15 @@ def sara(chat: Chat) -> Participant:
 @pytest.fixture
 def omar(chat: Chat) -> Participant:
     return chat.participants.get(position=2)
+
+
+@pytest.fixture
+def media_storage(settings: Any) -> None:
+    """Keep attachments in memory."""
+    settings.STORAGES = settings.STORAGES | {"default": {"BACKEND": "django.core.files.storage.InMemoryStorage"}}
+
+
+@pytest.fixture
+def capable(chat: Chat) -> None:
+    """The virtual number of the chat can send MMS."""
+    VirtualNumber.objects.update(can_mms=True)

@@ -5,6 +5,7 @@ from django.test import Client
 
 from chats.services import end_chat
 from messaging import wording
+from messaging.models import Attachment
 from tests.chats.helpers import at_once
 from tests.factories import ALICE, BOB, make_chat
 from tests.messaging.payloads import IMAGE, mms, sms
@@ -40,11 +41,18 @@ def test_different_late_texts_at_once_are_all_logged_and_answered_once(chat, sar
     assert read_answers() == [(sara.pk, wording.CHAT_HAS_ENDED)]
 
 
-def test_pictures_at_once_are_answered_once(chat, sara, time_machine):
+def test_unsupported_messages_at_once_are_answered_once(chat, sara, time_machine):
     time_machine.move_to("2026-03-01T12:00:00Z", tick=False)
-    deliver(*[mms("image", image=IMAGE) for _ in range(6)])
+    deliver(*[mms("unsupported") for _ in range(6)])
     assert [row.status for row in read_inbound()] == [Status.BLOCKED] * 6
     assert len(read_answers()) == 1
+
+
+def test_a_picture_delivered_many_times_at_once_is_noted_once(chat, omar):
+    deliver(*[mms("image", image=IMAGE)] * 6)
+    [relay] = read_outbound()
+    assert (relay.status, relay.participant) == (Status.PREPARING, omar)
+    assert Attachment.objects.count() == 1
 
 
 def test_texts_of_many_chats_at_once_each_reach_their_counterpart(chat, platform):

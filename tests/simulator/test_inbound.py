@@ -7,7 +7,7 @@ import uuid
 import jwt
 import pytest
 
-from messaging.gateways import Forged, InboundText, Unsigned, vonage
+from messaging.gateways import Forged, InboundText, Unsigned, vonage_webhooks
 from tests.simulator.conftest import SARA, VIRTUAL_NUMBER
 
 
@@ -24,7 +24,7 @@ def type_text(simulator, receiver, text="Two minutes!", **kw):
 
 
 def read(webhook):
-    return vonage.read_webhook(authorization=webhook.authorization, body=webhook.body, expected=InboundText)
+    return vonage_webhooks.read_webhook(authorization=webhook.authorization, body=webhook.body, expected=InboundText)
 
 
 def test_the_webhook_of_a_text(simulator, receiver):

@@ -7,7 +7,7 @@ import uuid
 import jwt
 import pytest
 
-from messaging.gateways import Forged, Progress, Receipt, vonage
+from messaging.gateways import Forged, Progress, Receipt, vonage_webhooks
 from tests.simulator.conftest import SARA, VIRTUAL_NUMBER, list_statuses
 
 
@@ -88,7 +88,7 @@ def test_the_service_believes_a_receipt(service_settings, caller, receiver):
     reference = uuid.uuid4()
     message_uuid = caller.send_accepted(client_ref=str(reference))
     _, delivered = receiver.wait_for(message_uuid, count=2)
-    receipt = vonage.read_webhook(authorization=delivered.authorization, body=delivered.body, expected=Receipt)
+    receipt = vonage_webhooks.read_webhook(authorization=delivered.authorization, body=delivered.body, expected=Receipt)
     assert receipt is not None
     assert (receipt.gateway_id, receipt.reference) == (message_uuid, reference)
     assert (receipt.progress, receipt.segments, receipt.currency) == (Progress.DELIVERED, 1, "EUR")
@@ -98,4 +98,4 @@ def test_the_service_does_not_believe_a_receipt_with_another_secret(service_sett
     service_settings.VONAGE_SIGNATURE_SECRET = "another secret, which is not the one the simulator has"
     receipt = receiver.wait_for(caller.send_accepted())[0]
     with pytest.raises(Forged):
-        vonage.read_webhook(authorization=receipt.authorization, body=receipt.body, expected=Receipt)
+        vonage_webhooks.read_webhook(authorization=receipt.authorization, body=receipt.body, expected=Receipt)

@@ -1,0 +1,99 @@
+"""Let a text go out whose attachments have been fetched, withheld or given up, and say what is missing from it."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+import structlog
+from django.db.models import Q, QuerySet
+from django.db.models.functions import Now
+
+from chats.phone_numbers import find_country_of
+from messaging import wording
+from messaging.gateways.fields import MAX_TEXT_LENGTH
+from messaging.media.cleaning import MMS_MAX_BYTES, MMS_TYPES
+from messaging.media.links import make_link
+from messaging.models import Attachment, Message
+from messaging.outbox import queue_text, wake_senders
+
+log = structlog.get_logger(__name__)
+
+# https://developer.vonage.com/en/messages/concepts/mms
+_MMS_COUNTRIES = ("US", "CA")
+_MMS_MAX_CAPTION = 3000
+
+
+def release_text(message_id: UUID) -> None:
+    """Queue the text that waits for the attachments of a message, once none of them is being fetched any more.
+
+    It goes as an MMS, or as a text with links where number, country or an attachment does not allow one. Marks in
+    the text say what was left out, and so is its writer told. Belongs into the transaction that settles an attachment.
+    """
+    # Locked before the others are counted: of two that are settled at once, the second sees the first.
+    found = _find_waiting(message_id).select_for_update().values_list("pk", flat=True).first()
+    attachments = list(Attachment.objects.filter(message=message_id))
+    if not found or any(attachment.status == Attachment.Status.WAITING for attachment in attachments):
+        return
+    text = Message.objects.select_related("virtual_number", "participant", "relays__participant").get(pk=found)
+    stored = _fit_links(text, [a for a in attachments if a.status == Attachment.Status.STORED])
+    withheld = [a for a in attachments if a.status == Attachment.Status.WITHHELD]
+    failed = [a for a in attachments if a not in stored and a not in withheld]
+    text.body = " ".join(filter(None, [text.body, _mark(withheld, wording.WITHHELD), _mark(failed, wording.MISSING)]))
+    text.channel = Message.Channel.MMS if _fits_mms(text, stored) else Message.Channel.SMS
+    text.media_count = len(stored)
+    text.status, text.due_at = Message.Status.QUEUED, Now()
+    text.save(update_fields=["body", "channel", "media_count", "status", "due_at"])
+    wake_senders()
+    _tell_writer(text, withheld, failed)
+    log.info("media passed on", message=str(message_id), channel=text.channel, stored=len(stored), left_out=len(failed))
+
+
+def give_way(message_id: UUID) -> None:
+    """Hold up later texts to the same person no longer: an attachment of this message takes its time."""
+    _find_waiting(message_id).update(due_at=Now())
+
+
+def _find_waiting(message_id: UUID) -> QuerySet[Message]:
+    is_text = Q(pk=message_id) | Q(relays=message_id)
+    return Message.objects.filter(is_text, status=Message.Status.PREPARING)
+
+
+def _fits_mms(text: Message, stored: Sequence[Attachment]) -> bool:
+    number, person = text.virtual_number, text.participant
+    if not (stored and number and number.can_mms and person):
+        return False
+    if number.country not in _MMS_COUNTRIES or find_country_of(person.phone_number) not in _MMS_COUNTRIES:
+        return False
+    return len(text.body) <= _MMS_MAX_CAPTION and all(
+        attachment.content_type in MMS_TYPES and (attachment.size or 0) <= MMS_MAX_BYTES for attachment in stored
+    )
+
+
+def _fit_links(text: Message, stored: Sequence[Attachment]) -> list[Attachment]:
+    """Return the attachments whose links fit into one text with the body and the marks."""
+    room = MAX_TEXT_LENGTH - len(text.body) - wording.LONGEST_MARKS
+    fitting = []
+    for attachment in stored:
+        room -= 1 + len(make_link(attachment_id=attachment.pk, content_type=attachment.content_type))
+        if room < 0:
+            break
+        fitting.append(attachment)
+    return fitting
+
+
+def _mark(attachments: Sequence[Attachment], wording_by_kind: dict[str, str]) -> str:
+    return " ".join(dict.fromkeys(wording_by_kind[attachment.kind] for attachment in attachments))
+
+
+def _tell_writer(text: Message, withheld: Sequence[Attachment], failed: Sequence[Attachment]) -> None:
+    if not (text.relays and text.relays.participant):
+        return
+    told = [wording.YOURS_WAS_WITHHELD] if withheld else []
+    if failed:
+        told.append(wording.YOURS_IS_MISSING)
+    for number, body in enumerate(told):
+        queue_text(
+            kind=Message.Kind.AUTO_REPLY,
+            recipient=text.relays.participant,
+            body=body,
+            once_key=f"media:{text.relays_id}:{number}",
+        )

@@ -8,7 +8,7 @@ from django.conf import settings
 
 from bench.load import post
 from bench.world import Person
-from simulator.state import Text
+from simulator.records import Text
 from simulator.tokens import WebhookSigner
 from simulator.wire import make_inbound_body
 

@@ -9,15 +9,25 @@ from simulator import carrier
 from simulator.carrier import Carrier
 from simulator.control import Control
 from simulator.faults import FaultSet
+from simulator.fetching import Fetcher
+from simulator.handsets import Handsets
+from simulator.media import MediaStore
+from simulator.media_host import MediaHost
+from simulator.receipts import Receipts
 from simulator.settings import Settings
 from simulator.state import State
+from simulator.stream import Stream
 from simulator.tokens import TokenChecker, WebhookSigner
 from simulator.webhooks import Deliverer
 from simulator.wire import make_problem
 
 _STATIC = Path(__file__).parent / "static"
+# Attachments come as base64 in JSON.
+_LARGEST_BODY = 32 * 1024 * 1024
 _PAGE_HEADERS = {
-    "Content-Security-Policy": "default-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    "Content-Security-Policy": (
+        "default-src 'self'; img-src 'self' blob:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    ),
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-cache",
@@ -39,18 +49,35 @@ def make_app(settings: Settings) -> web.Application:
         timeout_s=settings.webhook_timeout_s,
     )
     tokens = TokenChecker(public_key=settings.public_key, application_id=settings.application_id)
-    sender = Carrier(settings=settings, state=state, faults=faults, tokens=tokens, deliverer=deliverer)
-    control = Control(settings=settings, state=state, faults=faults, carrier=sender, deliverer=deliverer)
+    store = MediaStore(clock_scale=settings.clock_scale)
+    fetcher = Fetcher(state=state, store=store, timeout_s=settings.webhook_timeout_s)
+    receipts = Receipts(settings=settings, faults=faults, deliverer=deliverer)
+    sender = Carrier(state=state, faults=faults, tokens=tokens, receipts=receipts, fetcher=fetcher)
+    handsets = Handsets(settings=settings, state=state, faults=faults, deliverer=deliverer, store=store)
+    control = Control(
+        settings=settings,
+        state=state,
+        faults=faults,
+        carrier=sender,
+        handsets=handsets,
+        deliverer=deliverer,
+        store=store,
+    )
 
     async def start(app: web.Application) -> None:
         await deliverer.start()
+        await fetcher.start()
 
     async def stop(app: web.Application) -> None:
+        await sender.forget_all()
+        await fetcher.stop()
         await deliverer.stop()
 
-    app = web.Application()
+    app = web.Application(client_max_size=_LARGEST_BODY)
     app.router.add_post(carrier.PATH, sender.answer_send)
     control.add_routes(app.router)
+    MediaHost(state=state, faults=faults, store=store, tokens=tokens).add_routes(app.router)
+    app.router.add_get("/api/stream", Stream(state=state, faults=faults).answer)
     app.router.add_get("/", _serve_file(_STATIC / "index.html"))
     for path in sorted(_STATIC.iterdir()):
         app.router.add_get(f"/static/{path.name}", _serve_file(path))

@@ -1,132 +1,144 @@
-"""The carrier's side of the wire: take texts at POST /v1/messages, send receipts and inbound texts."""
+"""The carrier's side of the wire: take texts and MMS at POST /v1/messages."""
 
 import asyncio
+import logging
+import math
 import random
-import socket
-import struct
 import time
 import uuid
-from functools import partial
+from collections.abc import Awaitable, Coroutine
+from dataclasses import dataclass
 from typing import Any
 
 from aiohttp import web
 
+from simulator.connections import hang_up
 from simulator.faults import FaultSet
-from simulator.legacy import LegacyFormat, make_inbound_bodies, make_receipt_body
-from simulator.segments import count_segments
-from simulator.settings import Settings
-from simulator.state import State, Text
+from simulator.fetching import Fetcher, find_route_error
+from simulator.pacing import Arrivals, RateLimiter
+from simulator.receipts import Receipts
+from simulator.records import Text
+from simulator.sends import Refused, SendRequest, read_send_request
+from simulator.state import State
 from simulator.tokens import TokenChecker
-from simulator.webhooks import Deliverer, Webhook
-from simulator.wire import (
-    Refused,
-    SendRequest,
-    add_plus,
-    make_inbound_body,
-    make_problem,
-    make_status_body,
-    read_send_request,
-)
+from simulator.wire import add_plus, make_problem
 
 PATH = "/v1/messages"
-SUBMITTED_AFTER_S = 0.3
-DELIVERED_AFTER_S = 1.2
 _JSON = "application/json"
 _PROBLEM = "application/problem+json"
 _BAD_GATEWAY_PAGE = b"<html><head><title>502 Bad Gateway</title></head><body><h1>502 Bad Gateway</h1></body></html>"
 
 
+_log = logging.getLogger("simulator.carrier")
+
+
+@dataclass(slots=True)
+class _Call:
+    """One request to send, while it is answered."""
+
+    arrived_at: float
+    started: float
+    raw: bytes = b""
+    sent: SendRequest | None = None
+
+
 class Carrier:
-    """Accepts texts for handsets and hands texts from handsets to the service."""
+    """Accepts texts for handsets, at the rates it is told, and has receipts sent of what it accepted."""
 
     def __init__(
-        self, *, settings: Settings, state: State, faults: FaultSet, tokens: TokenChecker, deliverer: Deliverer
+        self, *, state: State, faults: FaultSet, tokens: TokenChecker, receipts: Receipts, fetcher: Fetcher
     ) -> None:
-        self._settings = settings
         self._state = state
         self._faults = faults
         self._tokens = tokens
-        self._deliverer = deliverer
+        self._receipts = receipts
+        self._fetcher = fetcher
+        self._limiter = RateLimiter()
+        self._under_way: set[asyncio.Task[None]] = set()
+        self.arrivals = Arrivals()
+
+    def forget_all(self) -> Awaitable[object]:
+        """Forget what arrived and stop fetching at once; wait for what is returned until that has stopped."""
+        self.arrivals.clear()
+        self._limiter.clear()
+        under_way = list(self._under_way)
+        for task in under_way:
+            task.cancel()
+        return asyncio.gather(*under_way, return_exceptions=True)
 
     async def answer_send(self, request: web.Request) -> web.StreamResponse:
         """Answer POST /v1/messages and note the exchange."""
-        started = time.perf_counter()
+        call = _Call(arrived_at=time.time(), started=time.perf_counter())
         faults = self._faults
         if faults.active and (options := faults.strike("refuse")) is not None:
-            self._note(started, None, b"", error="refused before reading")
-            return _hang_up(request, reset=options["reset"])
-        raw = await request.read()
-        sent: SendRequest | None = None
-        problem = b""
+            self._note(call, None, error="refused before reading")
+            return hang_up(request, reset=options["reset"])
+        call.raw = await request.read()
+        problem: bytes | None = None
         try:
-            sent = read_send_request(raw)
+            call.sent = sent = read_send_request(call.raw)
+            numbers = (add_plus(sent.sender), add_plus(sent.to))
         except Refused as refused:
-            problem = refused.body
-        numbers = (add_plus(sent.sender), add_plus(sent.to)) if sent is not None else ("", "")
+            problem, numbers = refused.body, ("", "")
         if faults.active:
             await self._delay(numbers)
             if (options := faults.strike("respond_with", *numbers)) is not None:
-                return self._answer(started, options["status"], raw, retry_after=options.get("retry_after"))
+                return self._answer(call, options["status"], retry_after=options.get("retry_after"))
         if not self._tokens.check(request.headers.get("Authorization"), time.time()):
-            return self._answer(started, 401, raw)
-        if sent is None:
-            return self._answer(started, 422, raw, problem)
-        text = self._accept(sent, *numbers)
-        if not faults.active:
-            self._send_receipts(text, {})
+            return self._answer(call, 401)
+        if call.sent is None:
+            return self._answer(call, 422, problem)
+        if faults.active and (wait_s := self._pace(call.sent.segments, numbers)):
+            return self._answer(call, 429, retry_after=math.ceil(wait_s))
+        text = self._accept(call.sent, *numbers)
+        if text.channel == "mms":
+            self._go_on(self._transport(text))
         else:
-            await self._send_faulty_receipts(text, numbers)
+            await self._receipts.send(text)
+        if faults.active:
             if (options := faults.strike("drop_after_accept", *numbers)) is not None:
-                self._note(started, None, raw, error="dropped after accepting", accepted=True)
-                return _hang_up(request, reset=options["reset"])
+                self._note(call, None, error="dropped after accepting", accepted=True)
+                return hang_up(request, reset=options["reset"])
             if faults.strike("empty_202", *numbers) is not None:
-                return self._answer(started, 202, raw, b"")
-        return self._answer(started, 202, raw, f'{{"message_uuid":"{text.message_uuid}"}}'.encode())
+                return self._answer(call, 202, b"")
+        return self._answer(call, 202, f'{{"message_uuid":"{text.message_uuid}"}}'.encode())
 
-    def send_from_handset(
-        self,
-        *,
-        from_number: str,
-        to_number: str,
-        body: str,
-        copies: int,
-        message_uuid: str | None,
-        payload: dict[str, Any],
-        sign: str,
-        legacy: LegacyFormat | None = None,
-    ) -> Text:
-        """Deliver a text typed on a handset to the service, `copies` times at once."""
-        if self._faults.active and self._faults.strike("double_webhooks", to_number, from_number) is not None:
-            copies *= 2
-        text = self._state.add_text(
-            direction="from_handset",
-            handset=from_number,
-            virtual_number=to_number,
-            text=body,
-            message_uuid=message_uuid or str(uuid.uuid4()),
-            at=time.time(),
-            segments=count_segments(body),
-            webhook_copies=copies * (len(legacy.order) if legacy else 1),
-        )
-        self._state.texts_from_handsets += 1
-        wire = legacy.wire if legacy else ""
-        bodies = self._make_legacy_bodies(text, legacy, payload) if legacy else [make_inbound_body(text, payload)]
-        for made in bodies * copies:
-            self._deliverer.schedule(
-                Webhook(
-                    kind="inbound",
-                    url=self._settings.inbound_url,
-                    make_body=partial(bytes, made),
-                    text=text,
-                    sign=sign,
-                    wire=wire,
-                )
-            )
-        return text
+    def _pace(self, segments: int, numbers: tuple[str, str]) -> float:
+        """Return for how many seconds a text comes too early for its number or the account; 0 when it may pass."""
+        now = time.monotonic()
+        rates = {}
+        if (options := self._faults.look_up("number_rate", *numbers)) is not None:
+            rates["number_rate"] = (numbers[0], options.get("numbers", {}).get(numbers[0], options["value"]), segments)
+        if (options := self._faults.look_up("account_rate", *numbers)) is not None:
+            rates["account_rate"] = ("account", options["value"], 1)
+        for name, (key, rate, _) in rates.items():
+            if wait_s := self._limiter.wait(key, per_second=rate, now=now):
+                self._faults.strike(name, *numbers)
+                return wait_s
+        for key, rate, amount in rates.values():
+            self._limiter.take(key, per_second=rate, amount=amount, now=now)
+        return 0
 
-    def _make_legacy_bodies(self, text: Text, legacy: LegacyFormat, payload: dict[str, Any]) -> list[bytes]:
-        credentials = {"api_key": self._settings.api_key, "secret": self._settings.signature_secret}
-        return list(make_inbound_bodies(text, legacy, payload, **credentials))
+    async def _transport(self, text: Text) -> None:
+        """Fetch the media of an MMS and tell what became of it."""
+        error_code = find_route_error(text) or await self._fetcher.fetch_all(text)
+        if error_code is not None:
+            self._receipts.reject(text, error_code)
+        else:
+            await self._receipts.send(text)
+
+    def _go_on(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do something after the answer; the texts it is done for count as under way."""
+        task = asyncio.create_task(work)
+        self._under_way.add(task)
+        self._state.mms_under_way = len(self._under_way)
+        task.add_done_callback(self._finish)
+
+    def _finish(self, task: asyncio.Task[None]) -> None:
+        self._under_way.discard(task)
+        self._state.mms_under_way = len(self._under_way)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            _log.error("an MMS failed inside the simulator", exc_info=error)
 
     async def _delay(self, numbers: tuple[str, str]) -> None:
         delay_ms = 0.0
@@ -149,73 +161,14 @@ class Carrier:
             at=now,
             segments=sent.segments,
             status="accepted",
+            channel=sent.channel,
             client_ref=sent.client_ref,
             webhook_url=sent.webhook_url,
             media=sent.media,
         )
 
-    def _make_receipt(self, text: Text, status: str, error_code: str | None = None) -> Webhook:
-        return Webhook(
-            kind="status",
-            url=text.webhook_url or self._settings.status_url,
-            make_body=partial(self._make_receipt_body, text, status, error_code),
-            text=text,
-            status=status,
-            wire=self._settings.receipts.wire if self._settings.receipts else "",
-        )
-
-    def _make_receipt_body(self, text: Text, status: str, error_code: str | None) -> bytes:
-        if (legacy := self._settings.receipts) is not None:
-            credentials = {"api_key": self._settings.api_key, "secret": self._settings.signature_secret}
-            return make_receipt_body(text, status, error_code, legacy, **credentials)
-        return make_status_body(text, status, error_code, time.time())
-
-    def _send_receipts(self, text: Text, final: dict[str, Any], *, delay_s: float = 0, copies: int = 1) -> None:
-        scale = self._settings.clock_scale
-        status, error_code = final.get("status", "delivered"), final.get("error_code")
-        for _ in range(copies):
-            submitted = self._make_receipt(text, "submitted")
-            self._deliverer.schedule(submitted, delay_s + SUBMITTED_AFTER_S * scale)
-            ended = self._make_receipt(text, status, error_code)
-            self._deliverer.schedule(ended, delay_s + DELIVERED_AFTER_S * scale)
-
-    async def _send_faulty_receipts(self, text: Text, numbers: tuple[str, str]) -> None:
-        strike = self._faults.strike
-        if strike("no_receipts", *numbers) is not None:
-            return
-        final = strike("final_status", *numbers) or {}
-        delay_s = (strike("receipt_delay_ms", *numbers) or {"value": 0})["value"] / 1000
-        copies = 2 if strike("double_receipts", *numbers) is not None else 1
-        if strike("double_webhooks", *numbers) is not None:
-            copies = 2
-        reorder = strike("reorder_receipts", *numbers) is not None
-        wait = strike("receipts_before_answer", *numbers) is not None
-        if not reorder and not wait:
-            self._send_receipts(text, final, delay_s=delay_s, copies=copies)
-            return
-        # The second waits for the answer to the first: with timers alone their order would be left to chance.
-        attempted = [
-            self._send_in_order(text, final, delay_s=delay_s, reorder=reorder, at_once=wait) for _ in range(copies)
-        ]
-        if wait:
-            await asyncio.wait(attempted, timeout=10)
-
-    def _send_in_order(
-        self, text: Text, final: dict[str, Any], *, delay_s: float, reorder: bool, at_once: bool
-    ) -> asyncio.Future[None]:
-        """Send one receipt after the other; the future is done when both were tried once."""
-        submitted = self._make_receipt(text, "submitted")
-        ended = self._make_receipt(text, final.get("status", "delivered"), final.get("error_code"))
-        first, second = (ended, submitted) if reorder else (submitted, ended)
-        second.attempted = asyncio.get_running_loop().create_future()
-        first.then = second
-        self._deliverer.schedule(
-            first, delay_s if at_once else delay_s + SUBMITTED_AFTER_S * self._settings.clock_scale
-        )
-        return second.attempted
-
     def _answer(
-        self, started: float, status: int, raw: bytes, body: bytes | None = None, *, retry_after: int | None = None
+        self, call: _Call, status: int, body: bytes | None = None, *, retry_after: int | None = None
     ) -> web.Response:
         headers = {"X-Request-Id": str(uuid.uuid4())}
         if body is None:
@@ -225,40 +178,22 @@ class Carrier:
         if retry_after is not None:
             headers["Retry-After"] = str(retry_after)
         content_type = "text/html" if status == 502 else _JSON if status in (202, 422) else _PROBLEM
-        self._note(started, status, raw, body, accepted=status == 202)
+        self._note(call, status, body, accepted=status == 202)
         return web.Response(status=status, body=body, headers=headers, content_type=content_type)
 
     def _note(
-        self,
-        started: float,
-        status: int | None,
-        raw: bytes,
-        answer: bytes = b"",
-        *,
-        error: str | None = None,
-        accepted: bool = False,
+        self, call: _Call, status: int | None, answer: bytes = b"", *, error: str | None = None, accepted: bool = False
     ) -> None:
+        if call.sent is not None:
+            self.arrivals.note(call.arrived_at, call.sent, status, accepted=accepted)
         self._state.count_request(status, accepted=accepted)
         self._state.add_exchange(
             direction="request",
             kind="send",
             url=PATH,
             status=status,
-            ms=(time.perf_counter() - started) * 1000,
-            body=raw,
+            ms=(time.perf_counter() - call.started) * 1000,
+            body=call.raw,
             answer=answer,
             error=error,
         )
-
-
-def _hang_up(request: web.Request, *, reset: bool) -> web.Response:
-    """Close the caller's connection without an answer; with `reset` by RST instead of FIN."""
-    transport = request.transport
-    if transport is not None:
-        connection = transport.get_extra_info("socket")
-        if reset and connection is not None:
-            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-            transport.abort()
-        else:
-            transport.close()
-    return web.Response()

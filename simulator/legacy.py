@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlencode
 
-from simulator.state import Text
+from simulator.records import Text
 
 FORMATS = ("legacy-get", "legacy-form", "legacy-json")
 SIGNATURES = ("none", "md5hash", "md5", "sha1", "sha256", "sha512")

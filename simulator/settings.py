@@ -2,7 +2,6 @@
 
 import argparse
 import os
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,10 +12,10 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key, l
 from yarl import URL
 
 from simulator.legacy import LegacyFormat, read_format
+from simulator.phone_numbers import PHONE_NUMBER
 
 DEFAULT_HANDSETS = "+14155550123,+14155550124"
 _Number = TypeVar("_Number", int, float)
-PHONE_NUMBER = re.compile(r"\+[1-9][0-9]{6,14}", re.ASCII)
 
 _DESCRIPTION = """\
 A stand-in for the Vonage Messages API: it takes texts at POST /v1/messages, sends signed inbound and
@@ -44,6 +43,7 @@ class Settings:
     webhook_connections: int
     webhook_timeout_s: float
     keep_texts: int
+    media_url: str = ""  # empty: where the text was typed
     receipts: LegacyFormat | None = None  # None: those of the Messages API
 
 
@@ -72,6 +72,7 @@ def read_settings(arguments: Sequence[str], environment: Mapping[str, str] = os.
         webhook_connections=_read_number(given.webhook_connections, "--webhook-connections", int, 1, 10_000),
         webhook_timeout_s=_read_number(given.webhook_timeout, "--webhook-timeout", float, 0.01, 600),
         keep_texts=_read_number(given.keep_texts, "--keep-texts", int, 1, 10_000_000),
+        media_url=_check_url(given.media_url, "--media-url").rstrip("/") if given.media_url else "",
         receipts=_read_receipts(given.receipts),
     )
 
@@ -105,6 +106,9 @@ def _make_parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
     add("--webhook-timeout", "SIMULATOR_WEBHOOK_TIMEOUT", "15",
         "seconds an answer to a webhook is waited for, whatever the clock scale")  # fmt: skip
     add("--keep-texts", "SIMULATOR_KEEP_TEXTS", "100000", "texts remembered; the oldest are forgotten")
+    add("--media-url", "SIMULATOR_MEDIA_URL", "",
+        "where the service reaches this simulator, to fetch what handsets attach; without it the address the page "
+        "was opened at")  # fmt: skip
     add("--receipts", "SIMULATOR_RECEIPTS", "messages",
         "format of delivery receipts: messages, or one of the SMS API and how it is signed, "
         "as legacy-form:sha256")  # fmt: skip

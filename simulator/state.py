@@ -5,9 +5,9 @@ import time
 import uuid
 from collections import Counter, deque
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Any, TypeVar
+
+from simulator.records import Exchange, Text, WebhookCounts
 
 KEPT_EXCHANGES = 2_000
 KEPT_CHANGES = 4_000
@@ -17,102 +17,6 @@ KEPT_SECONDS = 3_600
 # Every status that is not here is final.
 _RANKS = {None: -1, "accepted": 0, "submitted": 1}
 _FINAL_RANK = 2
-
-
-@dataclass(slots=True, eq=False)
-class Text:
-    """One text as a handset sees it; numbers with +."""
-
-    seq: int
-    changed: int
-    direction: str  # to_handset or from_handset
-    handset: str
-    virtual_number: str
-    text: str
-    message_uuid: str
-    at: float
-    segments: int
-    status: str | None = None
-    client_ref: str | None = None
-    webhook_url: str | None = None
-    media: list[dict[str, str]] = field(default_factory=list)
-    webhook_copies: int = 0
-    webhook_attempts: int = 0
-    webhook_status: int | None = None
-    webhook_done: int = 0
-    webhook_lost: int = 0
-
-    def as_json(self) -> dict[str, Any]:
-        shown: dict[str, Any] = {
-            "seq": self.seq,
-            "direction": self.direction,
-            "handset": self.handset,
-            "virtual_number": self.virtual_number,
-            "text": self.text,
-            "message_uuid": self.message_uuid,
-            "client_ref": self.client_ref,
-            "at": format_time(self.at),
-            "segments": self.segments,
-            "status": self.status,
-            "webhook": None,
-        }
-        if self.media:
-            shown["media"] = self.media
-        if self.direction == "from_handset":
-            shown["webhook"] = {
-                "copies": self.webhook_copies,
-                "attempts": self.webhook_attempts,
-                "status": self.webhook_status,
-                "done": self.webhook_done + self.webhook_lost >= self.webhook_copies,
-                "lost": self.webhook_lost,
-            }
-        return shown
-
-
-@dataclass(slots=True, eq=False)
-class Exchange:
-    """One HTTP request to or from the service; `status` is None when there was no answer."""
-
-    seq: int
-    at: float
-    direction: str  # request or webhook
-    kind: str  # send, inbound or status
-    method: str
-    url: str
-    status: int | None
-    ms: float
-    attempt: int
-    error: str | None
-    body: bytes
-    answer: bytes
-
-    def as_json(self) -> dict[str, Any]:
-        return {
-            "seq": self.seq,
-            "at": format_time(self.at),
-            "direction": self.direction,
-            "kind": self.kind,
-            "method": self.method,
-            "url": self.url,
-            "status": self.status,
-            "ms": round(self.ms, 1),
-            "attempt": self.attempt,
-            "error": self.error,
-            "body": self.body.decode(errors="replace"),
-            "answer": self.answer.decode(errors="replace"),
-        }
-
-
-@dataclass(slots=True, eq=False)
-class WebhookCounts:
-    attempts: int = 0
-    delivered: int = 0
-    retried: int = 0
-    lost: int = 0
-    pending: int = 0
-
-    def as_json(self) -> dict[str, int]:
-        return {name: getattr(self, name) for name in self.__slots__}
 
 
 _Numbered = TypeVar("_Numbered", Text, Exchange)
@@ -129,6 +33,7 @@ class State:
         self.changes: deque[tuple[int, Text | Exchange]] = deque(maxlen=KEPT_CHANGES)
         self.listeners: set[asyncio.Event] = set()
         self.resets = 0
+        self.mms_under_way = 0
         self._clear_counters()
 
     def add_text(self, **values: Any) -> Text:
@@ -214,6 +119,7 @@ class State:
             "refused": self.refused,
             "responses": dict(self.responses),
             "texts_from_handsets": self.texts_from_handsets,
+            "mms_under_way": self.mms_under_way,
             "webhooks": totals | kinds,
             "accepted_per_second": {
                 number: {str(second): count for second, count in seconds.items()}
@@ -234,10 +140,6 @@ class State:
         self.changes.append((self.counter, changed))
         if self.listeners:
             self.wake_listeners()
-
-
-def format_time(at: float) -> str:
-    return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _take_newer(numbered: deque[_Numbered], after: int, limit: int | None) -> list[_Numbered]:

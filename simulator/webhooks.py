@@ -12,7 +12,8 @@ import aiohttp
 from yarl import URL
 
 from simulator.legacy import address
-from simulator.state import KEPT_BODY, State, Text
+from simulator.records import Text
+from simulator.state import KEPT_BODY, State
 from simulator.tokens import WebhookSigner
 
 FIRST_RETRY_S = 5.0

@@ -1,5 +1,6 @@
 """Start the simulator as its own process and drive it through its control API."""
 
+import base64
 import json
 import os
 import signal
@@ -52,6 +53,18 @@ def wait_until(probe: Callable[[], Found | None], *, timeout: float = 10.0, wait
         if time.monotonic() > deadline:
             raise TimeoutError(f"waited {timeout} s for {waiting_for}")
         time.sleep(0.01)
+
+
+def make_attachment(
+    content: bytes, content_type: str = "image/jpeg", *, name: str = "", caption: str = ""
+) -> dict[str, Any]:
+    """Return an attachment as POST /api/texts takes it."""
+    return {
+        "data": base64.b64encode(content).decode(),
+        "content_type": content_type,
+        "name": name,
+        "caption": caption,
+    }
 
 
 class Simulator:
@@ -135,6 +148,27 @@ class Simulator:
         answer = self.call("POST", "/api/texts", {"from": from_number, "to": to_number, "text": text, **kw})
         return str(answer["message_uuid"])
 
+    def mms(self, from_number: str, to_number: str, text: str = "", *media: dict[str, Any], **kw: Any) -> str:
+        """Send an MMS from a handset and return its message_uuid; without media it is a long text sent as MMS.
+
+        An attachment is made by `make_attachment`.
+        """
+        return self.text(from_number, to_number, text, channel="mms", media=list(media), **kw)
+
+    def read_media(self, attachment: dict[str, Any]) -> bytes:
+        """Return what one of the `media` of a text holds, once it has been fetched."""
+        with _open(self.url + attachment["content"], timeout=30) as response:
+            return bytes(response.read())
+
+    def arrivals(self) -> dict[str, Any]:
+        """Return what arrived when, per virtual number and for the account."""
+        found: dict[str, Any] = self.call("GET", "/api/arrivals")
+        return found
+
+    def advance_clock(self, *, seconds: float) -> None:
+        """Make the media that handsets sent so many simulated seconds older."""
+        self.call("POST", "/api/clock", {"advance_s": seconds})
+
     def texts(self, *, after: int = 0) -> list[dict[str, Any]]:
         """Return every text the simulator remembers, in both directions, oldest first."""
         found: list[dict[str, Any]] = self.call("GET", f"/api/texts?after={after}")["texts"]
@@ -185,10 +219,13 @@ class Simulator:
         self.call("DELETE", "/api/state")
 
     def wait_until_quiet(self, *, timeout: float = 10.0) -> None:
-        """Wait until no webhook is pending."""
-        wait_until(
-            lambda: self.stats()["webhooks"]["pending"] == 0, timeout=timeout, waiting_for="no webhook to be pending"
-        )
+        """Wait until no webhook is pending and no media are being fetched."""
+
+        def is_quiet() -> bool:
+            stats = self.stats()
+            return stats["webhooks"]["pending"] == stats["mms_under_way"] == 0
+
+        wait_until(is_quiet, timeout=timeout, waiting_for="no webhook to be pending")
 
     def call(self, method: str, path: str, body: object = None) -> Any:
         """Call the control API; raises SimulatorError with what it says is wrong."""

@@ -42,6 +42,8 @@ def test_texts_in_both_directions_are_listed_in_order(simulator, caller):
         "message_uuid": message_uuid,
         "client_ref": "text-1",
         "segments": 1,
+        "channel": "sms",
+        "media": [],
         "status": "delivered",
         "webhook": None,
     }
@@ -53,6 +55,8 @@ def test_texts_in_both_directions_are_listed_in_order(simulator, caller):
         "message_uuid": typed_uuid,
         "client_ref": None,
         "segments": 1,
+        "channel": "sms",
+        "media": [],
         "status": None,
         "webhook": {"copies": 1, "attempts": 1, "status": 200, "done": True, "lost": 0},
     }
@@ -70,7 +74,7 @@ def test_texts_after_a_number_are_listed_and_limited(simulator, caller):
 
 BAD_TEXTS = {
     "no object": ([], "a text must be a JSON object"),
-    "unknown key": ({"body": "x"}, "unknown key 'body'; there are copies, from, message_uuid, payload, sign, text, to"),
+    "unknown key": ({"body": "x"}, "unknown key 'body'; there are channel, copies, from, media, message_uuid,"),
     "from without +": ({"from": "14155550123"}, "from must be a phone number with +"),
     "to without +": ({"to": "14155550100"}, "to must be a phone number with +"),
     "text that is none": ({"text": None}, "text must be a string"),
@@ -169,6 +173,7 @@ def test_stats_count_everything(simulator, caller):
         "refused": 1,
         "responses": {"202": 2, "422": 1},
         "texts_from_handsets": 1,
+        "mms_under_way": 0,
         "webhooks": {
             "attempts": 5,
             "delivered": 5,

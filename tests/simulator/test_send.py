@@ -41,25 +41,11 @@ def test_every_text_gets_an_id_of_its_own(caller):
         {"sms": {"encoding_type": "unicode"}},
         {"webhook_url": "http://127.0.0.1:9/status"},
         {"something_new": True},
-        {"channel": "mms", "message_type": "image", "image": {"url": "https://proxy.example/1.jpg", "caption": "Door"}},
-        {
-            "channel": "mms",
-            "message_type": "content",
-            "content": [{"type": "vcard", "url": "https://proxy.example/1.vcf"}],
-        },
     ],
     ids=lambda fields: "-".join(fields),
 )
 def test_what_is_at_the_limit_is_accepted(caller, fields):
     assert caller.send(**fields).status_code == 202
-
-
-def test_the_attachments_of_an_mms_are_shown(simulator, caller):
-    image = {"url": "https://proxy.example/1.jpg", "caption": "Front door"}
-    caller.send_accepted(channel="mms", message_type="image", image=image, text=ABSENT)
-    [text] = simulator.texts_to(SARA)
-    assert text["media"] == [{"type": "image", **image}]
-    assert text["text"] == "Front door"
 
 
 # --- Refused for the token -----------------------------------------------------------------------------------
@@ -163,7 +149,6 @@ INVALID = {
     "sms that is no object": ({"sms": "unicode"}, "1150", ["sms.encoding_type"]),
     "webhook_url that is none": ({"webhook_url": "proxy.example"}, "1150", ["webhook_url"]),
     "webhook_url that cannot be called": ({"webhook_url": "http://[::1/status"}, "1150", ["webhook_url"]),
-    "image without url": ({"channel": "mms", "message_type": "image", "image": {}}, "1150", ["image"]),
 }
 
 

@@ -13,6 +13,7 @@ from simulator.fetching import Fetcher
 from simulator.handsets import Handsets
 from simulator.media import MediaStore
 from simulator.media_host import MediaHost
+from simulator.opt_outs import OptOuts
 from simulator.receipts import Receipts
 from simulator.settings import Settings
 from simulator.state import State
@@ -43,17 +44,21 @@ def make_app(settings: Settings) -> web.Application:
     )
     deliverer = Deliverer(
         state=state,
+        faults=faults,
         signer=signer,
         clock_scale=settings.clock_scale,
         connections=settings.webhook_connections,
         timeout_s=settings.webhook_timeout_s,
     )
     tokens = TokenChecker(public_key=settings.public_key, application_id=settings.application_id)
+    opt_outs = OptOuts()
     store = MediaStore(clock_scale=settings.clock_scale)
     fetcher = Fetcher(state=state, store=store, timeout_s=settings.webhook_timeout_s)
     receipts = Receipts(settings=settings, faults=faults, deliverer=deliverer)
-    sender = Carrier(state=state, faults=faults, tokens=tokens, receipts=receipts, fetcher=fetcher)
-    handsets = Handsets(settings=settings, state=state, faults=faults, deliverer=deliverer, store=store)
+    sender = Carrier(state=state, faults=faults, tokens=tokens, receipts=receipts, fetcher=fetcher, opt_outs=opt_outs)
+    handsets = Handsets(
+        settings=settings, state=state, faults=faults, deliverer=deliverer, store=store, opt_outs=opt_outs
+    )
     control = Control(
         settings=settings,
         state=state,
@@ -62,6 +67,7 @@ def make_app(settings: Settings) -> web.Application:
         handsets=handsets,
         deliverer=deliverer,
         store=store,
+        opt_outs=opt_outs,
     )
 
     async def start(app: web.Application) -> None:

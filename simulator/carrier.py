@@ -15,6 +15,7 @@ from aiohttp import web
 from simulator.connections import hang_up
 from simulator.faults import FaultSet
 from simulator.fetching import Fetcher, find_route_error
+from simulator.opt_outs import OptOuts
 from simulator.pacing import Arrivals, RateLimiter
 from simulator.receipts import Receipts
 from simulator.records import Text
@@ -46,13 +47,21 @@ class Carrier:
     """Accepts texts for handsets, at the rates it is told, and has receipts sent of what it accepted."""
 
     def __init__(
-        self, *, state: State, faults: FaultSet, tokens: TokenChecker, receipts: Receipts, fetcher: Fetcher
+        self,
+        *,
+        state: State,
+        faults: FaultSet,
+        tokens: TokenChecker,
+        receipts: Receipts,
+        fetcher: Fetcher,
+        opt_outs: OptOuts,
     ) -> None:
         self._state = state
         self._faults = faults
         self._tokens = tokens
         self._receipts = receipts
         self._fetcher = fetcher
+        self._opt_outs = opt_outs
         self._limiter = RateLimiter()
         self._under_way: set[asyncio.Task[None]] = set()
         self.arrivals = Arrivals()
@@ -91,7 +100,9 @@ class Carrier:
         if faults.active and (wait_s := self._pace(call.sent.segments, numbers)):
             return self._answer(call, 429, retry_after=math.ceil(wait_s))
         text = self._accept(call.sent, *numbers)
-        if text.channel == "mms":
+        if faults.active and self._is_blocked(text):
+            self._receipts.reject(text, "1240")
+        elif text.channel == "mms":
             self._go_on(self._transport(text))
         else:
             await self._receipts.send(text)
@@ -118,6 +129,10 @@ class Carrier:
         for key, rate, amount in rates.values():
             self._limiter.take(key, per_second=rate, amount=amount, now=now)
         return 0
+
+    def _is_blocked(self, text: Text) -> bool:
+        numbers = (text.virtual_number, text.handset)
+        return self._opt_outs.is_blocked(*numbers) and self._faults.strike("opt_out_assist", *numbers) is not None
 
     async def _transport(self, text: Text) -> None:
         """Fetch the media of an MMS and tell what became of it."""

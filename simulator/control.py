@@ -8,6 +8,7 @@ from simulator.faults import FaultError, FaultSet
 from simulator.handsets import Handsets
 from simulator.jsonapi import read_json, read_window, refuse
 from simulator.media import MediaStore
+from simulator.opt_outs import OptOuts
 from simulator.settings import Settings
 from simulator.state import State
 from simulator.typed import read_typed
@@ -29,6 +30,7 @@ class Control:
         handsets: Handsets,
         deliverer: Deliverer,
         store: MediaStore,
+        opt_outs: OptOuts,
     ) -> None:
         self._settings = settings
         self._state = state
@@ -37,6 +39,7 @@ class Control:
         self._handsets = handsets
         self._deliverer = deliverer
         self._store = store
+        self._opt_outs = opt_outs
 
     def add_routes(self, router: web.UrlDispatcher) -> None:
         router.add_get("/healthz", self.answer_health)
@@ -129,6 +132,7 @@ class Control:
         fetches, dropped = self._carrier.forget_all(), self._deliverer.forget_all()
         self._faults.clear()
         self._store.clear()
+        self._opt_outs.clear()
         self._state.reset()
         await fetches
         await dropped

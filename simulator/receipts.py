@@ -5,6 +5,7 @@ import time
 from functools import partial
 from typing import Any
 
+from simulator.dialects import bend_receipt
 from simulator.faults import FaultSet
 from simulator.legacy import LegacyFormat, make_receipt_body
 from simulator.records import Text
@@ -114,4 +115,9 @@ class Receipts:
         if legacy is not None:
             credentials = {"api_key": self._settings.api_key, "secret": self._settings.signature_secret}
             return make_receipt_body(text, status, error_code, legacy, **credentials)
-        return make_status_body(text, status, error_code, time.time(), confirmed=confirmed)
+        made = make_status_body(text, status, error_code, time.time(), confirmed=confirmed)
+        if not self._faults.active:
+            return made
+        return bend_receipt(
+            made, partial(self._faults.strike, virtual_number=text.virtual_number, handset=text.handset)
+        )

@@ -81,14 +81,18 @@ class WebhookSigner:
         self._claims = f'"iss":"Vonage","api_key":{json.dumps(api_key)},"application_id":{json.dumps(application_id)}'
         self._secret = secret.encode()
 
-    def sign(self, body: bytes, *, sign: str = "good") -> str | None:
-        """Sign a body; `sign` is good, wrong (somebody else's secret) or none (no header at all)."""
+    def sign(self, body: bytes, *, sign: str = "good", wrong_hash: bool = False, iat_skew_s: float = 0) -> str | None:
+        """Sign a body; `sign` is good, wrong (somebody else's secret) or none (no header at all).
+
+        With `wrong_hash` the token was made for another body, and `iat_skew_s` moves the time at which it was made.
+        """
         if sign == "none":
             return None
         secret = self._secret if sign == "good" else b"not " + self._secret
+        payload_hash = hashlib.sha256(b"not " + body if wrong_hash else body).hexdigest()
         claims = (
-            f'{{"iat":{int(time.time())},"jti":"{uuid.uuid4()}",{self._claims},'
-            f'"payload_hash":"{hashlib.sha256(body).hexdigest()}"}}'
+            f'{{"iat":{int(time.time() + iat_skew_s)},"jti":"{uuid.uuid4()}",{self._claims},'
+            f'"payload_hash":"{payload_hash}"}}'
         )
         signed = self._header + b"." + _encode(claims.encode())
         return f"Bearer {(signed + b'.' + _encode(hmac.digest(secret, signed, 'sha256'))).decode()}"

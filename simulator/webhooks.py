@@ -7,10 +7,12 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import aiohttp
 from yarl import URL
 
+from simulator.faults import FaultSet
 from simulator.legacy import address
 from simulator.records import Text
 from simulator.state import KEPT_BODY, State
@@ -48,9 +50,17 @@ class Deliverer:
     """Delivers webhooks over a limited number of connections until each is taken, lost or forgotten."""
 
     def __init__(
-        self, *, state: State, signer: WebhookSigner, clock_scale: float, connections: int, timeout_s: float
+        self,
+        *,
+        state: State,
+        faults: FaultSet,
+        signer: WebhookSigner,
+        clock_scale: float,
+        connections: int,
+        timeout_s: float,
     ) -> None:
         self._state = state
+        self._faults = faults
         self._signer = signer
         self._clock_scale = clock_scale
         self._connections = connections
@@ -154,9 +164,33 @@ class Deliverer:
     async def _post(self, webhook: Webhook, body: bytes) -> tuple[int | None, bytes, str | None]:
         if webhook.wire:
             return await self._request(*address(webhook.wire, webhook.url, body))
-        authorization = self._signer.sign(body, sign=webhook.sign)
+        authorization = self._sign(webhook, body)
         headers = {"Authorization": authorization} if authorization else None
         return await self._request("POST", _parse_url(webhook.url), headers, body)
+
+    def _sign(self, webhook: Webhook, body: bytes) -> str | None:
+        """Sign each attempt anew, as badly as the faults want it."""
+        if not self._faults.active:
+            return self._signer.sign(body, sign=webhook.sign)
+        sign = webhook.sign
+        if self._strike("wrong_signature", webhook) is not None:
+            sign = "wrong"
+        if self._strike("unsigned_webhooks", webhook) is not None:
+            sign = "none"
+        return self._signer.sign(
+            body,
+            sign=sign,
+            wrong_hash=self._strike("wrong_payload_hash", webhook) is not None,
+            iat_skew_s=(self._strike("iat_skew_s", webhook) or {"value": 0})["value"],
+        )
+
+    def _strike(self, name: str, webhook: Webhook) -> dict[str, Any] | None:
+        """Strike with a fault that may be for one kind of webhook only."""
+        numbers = (webhook.text.virtual_number, webhook.text.handset)
+        options = self._faults.look_up(name, *numbers)
+        if options is None or options.get("kind", webhook.kind) != webhook.kind:
+            return None
+        return self._faults.strike(name, *numbers)
 
     async def _request(
         self, method: str, url: URL | str, headers: dict[str, str] | None, body: bytes | None

@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import uuid
+from email.message import Message
 from pathlib import Path
 from typing import Any, Self
 from urllib.error import HTTPError
@@ -110,6 +111,14 @@ class Service:
                 return response.status, json.load(response)
         except HTTPError as error:
             return error.code, json.load(error)
+
+    def fetch(self, url: str) -> tuple[int, Message, bytes]:
+        """Open a link as a person does; return status, headers and body."""
+        try:
+            with _open(url, timeout=30) as response:
+                return response.status, response.headers, response.read()
+        except HTTPError as error:
+            return error.code, error.headers, error.read()
 
     def start_chat(self, *people: tuple[str, str], **fields: object) -> dict[str, Any]:
         """Start a chat between people given as (phone number, name)."""

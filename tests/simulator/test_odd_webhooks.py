@@ -8,7 +8,7 @@ from urllib.parse import parse_qs
 import jwt
 import pytest
 
-from messaging.gateways import Forged, InboundText, Unsigned, vonage
+from messaging.gateways import Forged, InboundText, Unsigned, vonage_webhooks
 from tests.harness.simulator import make_attachment
 from tests.simulator.conftest import SARA, VIRTUAL_NUMBER, list_statuses
 
@@ -32,7 +32,7 @@ def type_text(simulator, receiver, text="Two minutes!", **kw):
 
 
 def read(webhook):
-    return vonage.read_webhook(authorization=webhook.authorization, body=webhook.body, expected=InboundText)
+    return vonage_webhooks.read_webhook(authorization=webhook.authorization, body=webhook.body, expected=InboundText)
 
 
 def read_claims(simulator, webhook):

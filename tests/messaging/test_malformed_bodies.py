@@ -8,7 +8,7 @@ from django.test import Client
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from messaging.models import Message
+from messaging.models import Attachment, Message
 from tests.factories import OMAR, SARA, VIRTUAL_NUMBER
 from tests.messaging.payloads import IMAGE, mms, receipt, sms
 from tests.messaging.rows import make_queued
@@ -177,6 +177,12 @@ any_json = st.recursive(
 )
 names = st.sampled_from([*sms(), *receipt(), "image", "content", "client_ref", "error"])
 
+any_url = any_text | st.sampled_from(["", "https://api-us.nexmo.com/v3/media/1", "http://[", "https://a" + "b" * 3_000])
+media_items = any_json | st.fixed_dictionaries(
+    {},
+    optional={"type": st.sampled_from(["image", "vcard", "content", "", None]) | any_json, "url": any_url | any_json},
+)
+
 
 def mutated(payload: dict) -> st.SearchStrategy[dict]:
     """Return a valid payload with a few fields replaced by anything."""
@@ -193,6 +199,10 @@ def check_inbound(client: Client, payload) -> None:
     assert (response.status_code, rows) in {(200, 1), (400, 0)}
     if not rows:
         assert not Message.objects.exists()
+    # A text waits for attachments exactly as long as there are some to wait for.
+    waiting = Message.objects.filter(status="preparing")
+    assert waiting.count() == waiting.filter(relays__attachments__status="waiting").distinct().count()
+    assert all(attachment.position < 30 for attachment in Attachment.objects.all())
 
 
 @QUICKLY
@@ -202,7 +212,13 @@ def test_any_json_is_stored_or_refused(client, chat, payload):
 
 
 @QUICKLY
-@given(mutated(sms()) | mutated(mms("image", image=IMAGE)) | mutated(sms(from_=OMAR[1:], to=VIRTUAL_NUMBER[1:])))
+@given(
+    mutated(sms())
+    | mutated(mms("image", image=IMAGE))
+    | mutated(sms(from_=OMAR[1:], to=VIRTUAL_NUMBER[1:]))
+    | st.lists(media_items, max_size=40).map(lambda items: mms("image", image=IMAGE, content=items))
+    | media_items.map(lambda item: mms("video", video=item))
+)
 def test_any_mutation_of_a_text_is_stored_once_or_refused(client, chat, payload):
     check_inbound(client, payload)
 

@@ -271,6 +271,21 @@ class ChatAdmin(ModelAdmin):
         return format_html("<pre>{}</pre>", hide_numbers(text, _numbers_of(chat))) if text else ""
 
 
+class ProblemFilter(admin.SimpleListFilter):
+    """The numbers with which something is wrong at the gateway."""
+
+    title = "problem at the gateway"
+    parameter_name = "problem"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("missing", "gone from the account"), ("unlinked", "not linked to our application")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[VirtualNumber]) -> QuerySet[VirtualNumber]:
+        if self.value() in ("missing", "unlinked"):
+            return queryset.filter(**{f"{self.value()}_since__isnull": False})
+        return queryset
+
+
 class VirtualNumberForm(forms.ModelForm):
     def clean_country(self) -> str:
         """Allocation compares it with the countries of people."""
@@ -295,16 +310,16 @@ class AddVirtualNumberForm(VirtualNumberForm):
 class VirtualNumberAdmin(ModelAdmin):
     form = VirtualNumberForm
     list_display = ("number", "country", "state_", "platform_", "messages_per_second", "can_sms", "can_mms",
-                    "open_chats")  # fmt: skip
-    list_filter = ("state", "country", ("platform", admin.RelatedOnlyFieldListFilter))
+                    "open_chats", "problem_")  # fmt: skip
+    list_filter = ("state", ProblemFilter, "country", ("platform", admin.RelatedOnlyFieldListFilter))
     search_fields = ("number",)
     search_help_text = "Virtual number"
     show_facets = admin.ShowFacets.NEVER
     empty_state = "No virtual numbers here. Chats need at least one."
     add_fieldsets = ((None, {"fields": ("number", "country", "platform", "messages_per_second")}),)
     fields = ("number", "state", "country", "platform", "messages_per_second", "can_sms", "can_mms",
-              "open_chats", "created_at")  # fmt: skip
-    readonly_fields = ("open_chats", "created_at")
+              "open_chats", "problem_", "created_at")  # fmt: skip
+    readonly_fields = ("open_chats", "problem_", "created_at")
 
     def has_delete_permission(self, request: HttpRequest, obj: VirtualNumber | None = None) -> bool:
         return False
@@ -350,6 +365,14 @@ class VirtualNumberAdmin(ModelAdmin):
     @display(description="Platform")
     def platform_(self, number: VirtualNumber) -> str:
         return number.platform.name if number.platform else "shared"
+
+    @display(description="At the gateway", label={"gone": "danger", "not linked": "danger"})
+    def problem_(self, number: VirtualNumber) -> tuple[str, str] | None:
+        if number.missing_since:
+            return "gone", f"gone since {show_time(number.missing_since)}"
+        if number.unlinked_since:
+            return "not linked", f"not linked to us since {show_time(number.unlinked_since)}"
+        return None
 
     @display(description="Open chats", ordering="open_chats")
     def open_chats(self, number: VirtualNumber) -> int:

@@ -47,6 +47,13 @@ class VirtualNumber(models.Model):
         editable=False,
         help_text="Pacing: when the number may send again. Only the sender moves it.",
     )
+    # What is wrong with it at the gateway, as of the last sync; only chats.number_sync moves them.
+    missing_since = models.DateTimeField(
+        null=True, editable=False, help_text="The account at the gateway no longer has the number."
+    )
+    unlinked_since = models.DateTimeField(
+        null=True, editable=False, help_text="The number is not linked to our application: its texts do not reach us."
+    )
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:

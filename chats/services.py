@@ -72,6 +72,10 @@ class CannotAddVirtualNumber(Exception):
     """The number cannot become a virtual number; the message says why in one sentence."""
 
 
+class VirtualNumberExists(CannotAddVirtualNumber):
+    """It is one already."""
+
+
 def start_chat(
     *,
     platform: Platform,
@@ -153,15 +157,29 @@ def end_expired_chats(*, now: datetime, limit: int = 500) -> int:
 
 
 def add_virtual_number(
-    *, number: str, platform: Platform | None, country: str, messages_per_second: float | None
+    *,
+    number: str,
+    platform: Platform | None,
+    country: str,
+    messages_per_second: float | None,
+    state: VirtualNumber.State = VirtualNumber.State.ACTIVE,
+    can_sms: bool = True,
+    can_mms: bool = False,
 ) -> VirtualNumber:
-    """Add an active number, in E.164, to the pool of `platform` or, without one, of all.
+    """Add a number, in E.164, to the pool of `platform` or, without one, of all.
 
     An empty `country` is found by the number. Raises CannotAddVirtualNumber when the number is not E.164,
     exists, or is the phone number of somebody in an open chat.
     """
     number = number.strip()
-    row = VirtualNumber(number=number, platform=platform, country=country.upper() or _country_of(number))
+    row = VirtualNumber(
+        number=number,
+        platform=platform,
+        country=country.upper() or _country_of(number),
+        state=state,
+        can_sms=can_sms,
+        can_mms=can_mms,
+    )
     if row.country and row.country not in phonenumbers.SUPPORTED_REGIONS:
         raise CannotAddVirtualNumber("The country must be an ISO 3166 code of two letters, such as US.")
     if messages_per_second is not None:
@@ -177,7 +195,7 @@ def add_virtual_number(
         # Whoever starts a chat with this person now waits, and then finds the virtual number.
         _lock(digest)
         if VirtualNumber.objects.filter(number=number).exists():
-            raise CannotAddVirtualNumber("This virtual number exists already.")
+            raise VirtualNumberExists("This virtual number exists already.")
         if Participant.objects.filter(phone_digest=digest, ended_at=None).exists():
             raise CannotAddVirtualNumber("This is the phone number of a person in an open chat.")
         row.save(force_insert=True)

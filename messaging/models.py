@@ -274,6 +274,13 @@ class GatewayAccount(models.Model):
     # The text that is being tried; no foreign key, so that the log may forget it.
     probe_message_id = models.UUIDField(null=True)
     failed_probes = models.PositiveSmallIntegerField(default=0, db_default=0)
+    # Only messaging.balance moves these; low since the reading that was first below BALANCE_WARNING.
+    balance = models.DecimalField(max_digits=14, decimal_places=4, null=True)
+    balance_currency = models.CharField(max_length=3, blank=True, default="", db_default="")
+    balance_read_at = models.DateTimeField(null=True)
+    balance_low_since = models.DateTimeField(null=True)
+    # Only chats.number_sync moves it.
+    numbers_read_at = models.DateTimeField(null=True)
 
     class Meta:
         constraints = (

@@ -1,9 +1,17 @@
 """What the worker does about texts."""
 
+from functools import cache
+
 import structlog
+from django.conf import settings
 from django.utils import timezone
+from procrastinate import RetryStrategy
 from procrastinate.contrib.django import app
 
+from chats.number_sync import SuspiciousAnswer, sync_virtual_numbers
+from messaging.balance import is_balance_due, read_balance
+from messaging.gateways import AccountError
+from messaging.gateways.vonage_account import NO_SECRET, VonageAccount
 from messaging.gateways.vonage_media import fetch_media as fetch_from_vonage
 from messaging.media.fetching import fetch_due_media
 from messaging.media.forgetting import forget_expired_media
@@ -48,3 +56,46 @@ def forget_media(timestamp: int) -> None:
     """Delete, every hour, the attachments whose links have expired."""
     while forgotten := forget_expired_media():
         log.info("attachments deleted", attachments=forgotten)
+@app.periodic(cron="*/10 * * * *")
+@app.task(queueing_lock="watch_balance", pass_context=False)
+def watch_balance(timestamp: int) -> None:
+    """Read the account's balance, every hour, and every ten minutes while it is low."""
+    now = timezone.now()
+    if not (can_ask_for_account() and is_balance_due(now=now)):
+        return
+    try:
+        read_balance(account=VonageAccount(), now=now)
+    except AccountError as error:
+        log.warning("balance not read", code=error.code, reason=error.detail)
+
+
+@app.periodic(cron="23 4 * * *")
+@app.task(
+    queueing_lock="follow_account_numbers",
+    pass_context=False,
+    # After 1, 4, 16 and 64 minutes; then tomorrow.
+    retry=RetryStrategy(max_attempts=4, exponential_wait=4, retry_exceptions=[AccountError]),
+)
+def follow_account_numbers(timestamp: int) -> None:
+    """Make the virtual numbers follow those of the account, every night."""
+    if not can_ask_for_account():
+        return
+    try:
+        sync_virtual_numbers(account=VonageAccount(), now=timezone.now())
+    except SuspiciousAnswer as error:
+        log.error("virtual numbers not synced", reason=str(error))
+    except AccountError as error:
+        log.error("virtual numbers not synced", code=error.code, reason=error.detail, again=error.again)
+        if error.again:
+            raise
+
+
+def can_ask_for_account() -> bool:
+    return bool(settings.VONAGE_API_SECRET) or _say_what_to_set()
+
+
+@cache
+def _say_what_to_set() -> bool:
+    """Say once, in each worker, why nothing is known of the account."""
+    log.warning("account not watched", reason=NO_SECRET)
+    return False

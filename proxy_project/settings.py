@@ -26,6 +26,9 @@ ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=[]) or [
     "[::1]",
 ]
 
+# Who may read /metrics; without it nobody may, except with DEBUG.
+METRICS_TOKEN = env.str("METRICS_TOKEN", default="").strip()
+
 # --- What is kept, and how it is hidden -------------------------------------------------------------------
 ENCRYPTION_KEYS = _config.encryption_keys("ENCRYPTION_KEYS")
 DIGEST_KEY = _config.secret("DIGEST_KEY")
@@ -45,6 +48,8 @@ VONAGE_LEGACY_WEBHOOKS = _config.legacy_webhooks("VONAGE_LEGACY_WEBHOOKS", token
 # https://api.support.vonage.com/hc/en-us/articles/203993598
 _at_vonage = (urlsplit(VONAGE_API_URL).hostname or "").endswith((".nexmo.com", ".vonage.com"))
 VONAGE_MESSAGES_PER_SECOND = _config.number("VONAGE_MESSAGES_PER_SECOND", 30 if _at_vonage else 0, minimum=0)
+# In the account's currency, which is EUR; 0 is no warning.
+BALANCE_WARNING = _config.number("BALANCE_WARNING", 10, minimum=0)
 # Vonage retries a webhook for 24 hours; whether it signs it anew is not documented.
 WEBHOOK_MAX_AGE_HOURS = _config.number("WEBHOOK_MAX_AGE_HOURS", 25, minimum=0.1)
 

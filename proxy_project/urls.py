@@ -8,6 +8,7 @@ from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 from chats.views import ChatMessagesView, ChatsView, EndChatView, OneChatView
 from messaging import webhooks
 from messaging.media.views import show_media
+from messaging.metrics import metrics
 from proxy_project.health import healthz
 
 urlpatterns = [
@@ -23,6 +24,7 @@ urlpatterns = [
     path("media/<str:token>/<str:name>", show_media),
     path("admin/", admin.site.urls),
     path("healthz", healthz),
+    path("metrics", metrics),
 ]
 
 handler400 = "proxy_project.errors.bad_request"

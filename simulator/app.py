@@ -6,6 +6,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from simulator import carrier
+from simulator.account import Account
 from simulator.carrier import Carrier
 from simulator.control import Control
 from simulator.faults import FaultSet
@@ -59,6 +60,7 @@ def make_app(settings: Settings) -> web.Application:
     handsets = Handsets(
         settings=settings, state=state, faults=faults, deliverer=deliverer, store=store, opt_outs=opt_outs
     )
+    account = Account(settings)
     control = Control(
         settings=settings,
         state=state,
@@ -68,6 +70,7 @@ def make_app(settings: Settings) -> web.Application:
         deliverer=deliverer,
         store=store,
         opt_outs=opt_outs,
+        account=account,
     )
 
     async def start(app: web.Application) -> None:
@@ -81,6 +84,7 @@ def make_app(settings: Settings) -> web.Application:
 
     app = web.Application(client_max_size=_LARGEST_BODY)
     app.router.add_post(carrier.PATH, sender.answer_send)
+    account.add_routes(app.router)
     control.add_routes(app.router)
     MediaHost(state=state, faults=faults, store=store, tokens=tokens).add_routes(app.router)
     app.router.add_get("/api/stream", Stream(state=state, faults=faults).answer)

@@ -2,6 +2,7 @@
 
 from aiohttp import web
 
+from simulator.account import Account
 from simulator.carrier import Carrier
 from simulator.fault_kinds import is_number
 from simulator.faults import FaultError, FaultSet
@@ -31,6 +32,7 @@ class Control:
         deliverer: Deliverer,
         store: MediaStore,
         opt_outs: OptOuts,
+        account: Account,
     ) -> None:
         self._settings = settings
         self._state = state
@@ -40,6 +42,7 @@ class Control:
         self._deliverer = deliverer
         self._store = store
         self._opt_outs = opt_outs
+        self._account = account
 
     def add_routes(self, router: web.UrlDispatcher) -> None:
         router.add_get("/healthz", self.answer_health)
@@ -133,6 +136,7 @@ class Control:
         self._faults.clear()
         self._store.clear()
         self._opt_outs.clear()
+        self._account.reset()
         self._state.reset()
         await fetches
         await dropped

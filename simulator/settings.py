@@ -34,6 +34,7 @@ class Settings:
     inbound_url: str
     status_url: str
     api_key: str
+    api_secret: str
     application_id: str
     signature_secret: str
     public_key: RSAPublicKey
@@ -63,6 +64,7 @@ def read_settings(arguments: Sequence[str], environment: Mapping[str, str] = os.
         inbound_url=_check_url(given.inbound_url, "--inbound-url"),
         status_url=_check_url(given.status_url, "--status-url"),
         api_key=given.api_key,
+        api_secret=given.api_secret,
         application_id=given.application_id,
         signature_secret=given.signature_secret,
         public_key=_find_public_key(given.public_key_path, environment),
@@ -95,6 +97,8 @@ def _make_parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
     add("--status-url", "SIMULATOR_STATUS_URL", "http://127.0.0.1:8000/webhooks/status",
         "where delivery receipts are delivered")  # fmt: skip
     add("--api-key", "VONAGE_API_KEY", "", "the api_key claim of signed webhooks; required")
+    add("--api-secret", "VONAGE_API_SECRET", "",
+        "with the api_key, asks for the account's numbers, balance and application; without it nobody may")  # fmt: skip
     add("--application-id", "VONAGE_APPLICATION_ID", "", "the application whose tokens are taken; required")
     add("--signature-secret", "VONAGE_SIGNATURE_SECRET", "", "the secret webhooks are signed with; required")
     add("--public-key-path", "SIMULATOR_PUBLIC_KEY_PATH", "",

@@ -115,6 +115,50 @@ class Gateway(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class OwnedNumber:
+    """A number that the account rents: E.164 with `+`, and the ISO 3166 code of its country.
+
+    `application_id` is where its texts go; "" when it is linked to nothing.
+    """
+
+    number: str
+    country: str
+    can_sms: bool
+    can_mms: bool
+    application_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Balance:
+    """What is left on the account."""
+
+    amount: Decimal
+    currency: str
+
+
+class Account(Protocol):
+    """One client of a carrier's API for what an account owns, used by one thread."""
+
+    def list_numbers(self) -> list[OwnedNumber]:
+        """Return all numbers of the account, or raise AccountError."""
+        ...
+
+    def read_balance(self) -> Balance:
+        """Return the balance of the account, or raise AccountError."""
+        ...
+
+
+class AccountError(Exception):
+    """The carrier did not tell about the account; `again` says whether it may at another time. Holds no secret."""
+
+    def __init__(self, code: str, detail: str, *, again: bool) -> None:
+        super().__init__(f"{code}: {detail}")
+        self.code = code
+        self.detail = detail
+        self.again = again
+
+
 class Outcome(Enum):
     """Whether a text that was not accepted may be sent again."""
 

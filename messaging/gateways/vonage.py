@@ -1,20 +1,16 @@
-"""Hand over texts through Vonage's Messages API: the only file that knows its SDK."""
+"""Hand over texts through Vonage's Messages API."""
 
 import re
 import time
 from collections.abc import Callable
 from functools import cache
-from typing import Any
-from urllib.parse import urlsplit
 
 import jwt
 import pydantic
 import requests
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
-from requests.adapters import HTTPAdapter
-from urllib3.exceptions import NewConnectionError
-from vonage import Auth, HttpClientOptions, Vonage, VonageError
+from vonage import Auth, VonageError
 from vonage_http_client.errors import HttpRequestError
 from vonage_messages import MmsAudio, MmsContent, MmsFile, MmsImage, MmsResource, MmsVcard, MmsVideo, Sms
 from vonage_messages.models import BaseMessage
@@ -33,6 +29,7 @@ from messaging.gateways import (
     Outcome,
     SendError,
 )
+from messaging.gateways.vonage_client import make_client, session_of, was_never_connected
 from messaging.gateways.vonage_errors import explain_answer, pause
 
 # A carrier's load balancer closes idle connections; a request on one that is just closing has no known outcome.
@@ -48,27 +45,8 @@ class VonageGateway:
     """
 
     def __init__(self) -> None:
-        host = urlsplit(settings.VONAGE_API_URL)
-        self._vonage = Vonage(
-            _auth(),
-            HttpClientOptions(
-                api_host=host.netloc,
-                timeout=settings.SEND_TIMEOUT_SECONDS,
-                # The SDK repeats a POST once for each connection its pool may hold: one connection, one POST.
-                pool_connections=1,
-                pool_maxsize=1,
-                max_retries=0,
-            ),
-        )
-        session = self._vonage.http_client._session
-        # A redirected POST comes out as a GET whose answer looks like success.
-        session.max_redirects = 0
-        # Read the proxy settings once, not at every request.
-        session.proxies = requests.utils.get_environ_proxies(settings.VONAGE_API_URL)
-        session.trust_env = False
-        if host.scheme == "http":
-            session.mount(f"https://{host.netloc}", _PlainHTTP(pool_connections=1, pool_maxsize=1, max_retries=0))
-        self._session = session
+        self._vonage = make_client(_auth(), url=settings.VONAGE_API_URL, timeout_seconds=settings.SEND_TIMEOUT_SECONDS)
+        self._session = session_of(self._vonage)
         self._last_used = 0.0
 
     def send(self, text: OutboundText) -> str:
@@ -89,6 +67,21 @@ class VonageGateway:
         finally:
             self._last_used = time.monotonic()
         raise error
+
+    def check_credentials(self) -> None:
+        """Raise SendError unless a text would be taken from us; asks with one that names nobody, so none is sent."""
+        error = None
+        try:
+            client = self._vonage.http_client
+            client.post(client.api_host, "/v1/messages", {}, "jwt")
+        except HttpRequestError as refused:
+            # 422 is said of the request, and so to somebody who may make one.
+            if refused.response.status_code != 422:
+                error = explain_answer(refused.response)
+        except Exception as raised:
+            error = _explain(raised)
+        if error:
+            raise error
 
     def _close_idle_connection(self) -> None:
         if time.monotonic() - self._last_used > _IDLE_SECONDS:
@@ -138,14 +131,6 @@ def _make_message(text: OutboundText) -> BaseMessage | None:
         return None
 
 
-class _PlainHTTP(HTTPAdapter):
-    """The SDK speaks https only; the simulator does not."""
-
-    def send(self, request: Any, *args: Any, **kwargs: Any) -> Any:
-        request.url = "http://" + request.url.removeprefix("https://")
-        return super().send(request, *args, **kwargs)
-
-
 class _CachedTokenAuth(Auth):
     """Makes one token and uses it for ten minutes: signing one for each request parses the key each time (36 ms)."""
 
@@ -184,7 +169,7 @@ def _explain(error: Exception) -> SendError:
             )
         case requests.exceptions.TooManyRedirects():
             return pause("redirected", "VONAGE_API_URL answers with a redirect; is it right?")
-        case requests.exceptions.ConnectionError() if _was_never_connected(error):
+        case requests.exceptions.ConnectionError() if was_never_connected(error):
             return SendError(Outcome.AGAIN, "no_connection", "Vonage could not be reached.", kind=_CARRIER)
         case requests.exceptions.RequestException():
             return SendError(Outcome.UNKNOWN, "answer_lost", "The connection was lost before Vonage answered.")
@@ -200,12 +185,6 @@ def _explain(error: Exception) -> SendError:
 def make_token() -> str:
     """Return a JWT of the application, valid for some minutes more."""
     return _auth().create_jwt_auth_string().decode("ascii").removeprefix("Bearer ")
-
-
-def _was_never_connected(error: requests.exceptions.ConnectionError) -> bool:
-    """Return whether there was no connection at all: refused, no route, or no such name."""
-    cause = error.args[0] if error.args else None
-    return isinstance(getattr(cause, "reason", None), NewConnectionError)
 
 
 def _gateway_id(value: str) -> str:

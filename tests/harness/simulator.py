@@ -76,6 +76,7 @@ class Simulator:
         self.url = ""
         self.private_key = private_key
         self.api_key = environment["VONAGE_API_KEY"]
+        self.api_secret = environment["VONAGE_API_SECRET"]
         self.application_id = environment["VONAGE_APPLICATION_ID"]
         self.signature_secret = environment["VONAGE_SIGNATURE_SECRET"]
 
@@ -99,6 +100,7 @@ class Simulator:
             "SIMULATOR_CLOCK_SCALE": str(clock_scale),
             "SIMULATOR_PORT": str(port),
             "VONAGE_API_KEY": "abcd1234",
+            "VONAGE_API_SECRET": "simulated-Secret1",
             "VONAGE_APPLICATION_ID": str(uuid.uuid4()),
             "VONAGE_SIGNATURE_SECRET": f"signature-secret-{uuid.uuid4().hex}",
             **env,
@@ -214,8 +216,13 @@ class Simulator:
     def clear_faults(self) -> None:
         self.call("DELETE", "/api/faults")
 
+    def set_account(self, **parts: Any) -> dict[str, Any]:
+        """Replace parts of the account, such as `numbers=[…]` or `balance=3`, and return all of it."""
+        found: dict[str, Any] = self.call("PUT", "/api/account", parts)
+        return found
+
     def reset(self) -> None:
-        """Make the simulator forget texts, traffic, counters, faults and pending webhooks."""
+        """Make the simulator forget texts, traffic, counters, faults, the account's changes and pending webhooks."""
         self.call("DELETE", "/api/state")
 
     def wait_until_quiet(self, *, timeout: float = 10.0) -> None:

@@ -1,0 +1,188 @@
+"""Bring the virtual numbers into line with those of the account at the gateway.
+
+What is new there comes in reserved, what is gone is flagged: nothing is given to anybody, retired or deleted here.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import Enum
+
+import phonenumbers
+import structlog
+from django.conf import settings
+from django.db import connection
+from django.db.models import Count
+
+from chats.models import Participant, VirtualNumber, mask
+from chats.services import CannotAddVirtualNumber, VirtualNumberExists, add_virtual_number
+from messaging.gateways import Account, OwnedNumber
+from messaging.models import GatewayAccount
+from messaging.pauses import ACCOUNT
+
+log = structlog.get_logger(__name__)
+
+_LOCK_KEY = int.from_bytes(b"numbers", "big")
+
+
+class ChangeKind(Enum):
+    ADDED = "added"
+    CHANGED = "changed"
+    REFUSED = "refused"
+    MISSING = "missing"
+    BACK = "back"
+    UNLINKED = "unlinked"
+    LINKED = "linked"
+
+
+@dataclass(frozen=True, kw_only=True)
+class NumberChange:
+    """What became of one number, in one sentence. `number` is masked when it is the phone number of a person."""
+
+    kind: ChangeKind
+    number: str = field(repr=False)
+    sentence: str
+
+
+class SuspiciousAnswer(Exception):
+    """The account is said to have no numbers, and we have some."""
+
+
+def sync_virtual_numbers(*, account: Account, now: datetime, allow_empty: bool = False) -> list[NumberChange]:
+    """Read all numbers of the account, then make ours follow; return what changed.
+
+    One process at a time does it; another that comes meanwhile waits, and then reads anew.
+    Raises AccountError when not every number could be read, and SuspiciousAnswer; nothing is changed then.
+    """
+    with _alone():
+        # Ours first: what is rented and added meanwhile must not look as if it were gone.
+        ours = {row.number: row for row in VirtualNumber.objects.all()}
+        owned = {number.number: number for number in account.list_numbers()}
+        if not owned and not allow_empty and any(row.state != VirtualNumber.State.RETIRED for row in ours.values()):
+            raise SuspiciousAnswer("The account is said to have no numbers at all, which is not believed.")
+        changes: list[NumberChange] = []
+        for number in sorted(owned.keys() - ours.keys()):
+            changes += _add(owned[number], now=now)
+        open_chats = _count_open_chats()
+        for number, row in sorted(ours.items()):
+            if number in owned:
+                changes += _follow(row, owned[number], now=now)
+            else:
+                changes += _miss(row, open_chats=open_chats.get(row.pk, 0), now=now)
+        GatewayAccount.objects.update_or_create(name=ACCOUNT, defaults={"numbers_read_at": now})
+    return changes
+
+
+def is_linked(owned: OwnedNumber) -> bool:
+    """Return whether what people text to the number comes to us.
+
+    An account whose webhooks are those of the SMS API sends them where the account says, not an application.
+    """
+    return bool(settings.VONAGE_LEGACY_WEBHOOKS) or owned.application_id == settings.VONAGE_APPLICATION_ID
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """Hold a lock of the database session: a transaction would be open while the network is used."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_lock(%s)", [_LOCK_KEY])
+        try:
+            yield
+        finally:
+            cursor.execute("SELECT pg_advisory_unlock(%s)", [_LOCK_KEY])
+
+
+def _add(owned: OwnedNumber, *, now: datetime) -> Iterator[NumberChange]:
+    try:
+        row = add_virtual_number(
+            number=owned.number,
+            platform=None,
+            country=_read_country(owned),
+            messages_per_second=None,
+            state=VirtualNumber.State.RESERVED,
+            can_sms=owned.can_sms,
+            can_mms=owned.can_mms,
+        )
+    except VirtualNumberExists:
+        # Added by somebody else since ours were read; the next sync looks at it.
+        return
+    except CannotAddVirtualNumber as error:
+        log.error("number of the account refused", reason=str(error))
+        yield NumberChange(kind=ChangeKind.REFUSED, number=mask(owned.number), sentence=f"Not added: {error}")
+        return
+    log.info("virtual number added", virtual_number=str(row.pk), state=row.state)
+    what = " and ".join(name for name, can in (("SMS", row.can_sms), ("MMS", row.can_mms)) if can) or "no texts"
+    where = row.country or "no country"
+    sentence = f"Added, reserved ({where}, {what}): make it active in the admin to use it."
+    yield NumberChange(kind=ChangeKind.ADDED, number=row.number, sentence=sentence)
+    yield from _judge_link(row, owned, now=now)
+
+
+def _follow(row: VirtualNumber, owned: OwnedNumber, *, now: datetime) -> Iterator[NumberChange]:
+    if _clear(row, "missing_since"):
+        log.info("virtual number is back", virtual_number=str(row.pk))
+        yield NumberChange(kind=ChangeKind.BACK, number=row.number, sentence="The account has the number again.")
+    yield from _copy(row, owned)
+    yield from _judge_link(row, owned, now=now)
+
+
+def _miss(row: VirtualNumber, *, open_chats: int, now: datetime) -> Iterator[NumberChange]:
+    # It is linked to nothing of ours any more, which is the smaller problem.
+    _clear(row, "unlinked_since")
+    # Who retires a number gives it back; only those who still text through it miss it.
+    if row.state == VirtualNumber.State.RETIRED and not open_chats:
+        _clear(row, "missing_since")
+    elif _flag(row, "missing_since", now):
+        log.error("virtual number missing", virtual_number=str(row.pk), state=row.state, open_chats=open_chats)
+        chats = f"{open_chats} open chat{'' if open_chats == 1 else 's'}"
+        sentence = f"The account no longer has the number ({chats}): rent it again, or end its chats and retire it."
+        yield NumberChange(kind=ChangeKind.MISSING, number=row.number, sentence=sentence)
+
+
+def _copy(row: VirtualNumber, owned: OwnedNumber) -> Iterator[NumberChange]:
+    """Make country and capabilities those of the account."""
+    theirs = {"country": _read_country(owned) or row.country, "can_sms": owned.can_sms, "can_mms": owned.can_mms}
+    changed = {name: value for name, value in theirs.items() if getattr(row, name) != value}
+    if changed:
+        # Only what changed: the sender paces by the row.
+        VirtualNumber.objects.filter(pk=row.pk).update(**changed)
+        log.info("virtual number changed", virtual_number=str(row.pk), **changed)
+        told = ", ".join(f"{_WORDS[name]} {_VALUES.get(value, value)}" for name, value in changed.items())
+        sentence = f"Now as at the gateway: {told}."
+        yield NumberChange(kind=ChangeKind.CHANGED, number=row.number, sentence=sentence)
+
+
+_WORDS = {"country": "country", "can_sms": "SMS", "can_mms": "MMS"}
+_VALUES: dict[object, str] = {True: "on", False: "off"}
+
+
+def _judge_link(row: VirtualNumber, owned: OwnedNumber, *, now: datetime) -> Iterator[NumberChange]:
+    if is_linked(owned) or row.state == VirtualNumber.State.RETIRED:
+        if _clear(row, "unlinked_since"):
+            log.info("virtual number linked", virtual_number=str(row.pk))
+            yield NumberChange(kind=ChangeKind.LINKED, number=row.number, sentence="Its texts reach us again.")
+    elif _flag(row, "unlinked_since", now):
+        log.error("virtual number not linked to our application", virtual_number=str(row.pk), state=row.state)
+        where = "another application" if owned.application_id else "no application"
+        sentence = f"Linked to {where}, so its texts do not reach us: link it to that of VONAGE_APPLICATION_ID."
+        yield NumberChange(kind=ChangeKind.UNLINKED, number=row.number, sentence=sentence)
+
+
+def _flag(row: VirtualNumber, name: str, now: datetime) -> bool:
+    """Set a flag; return whether it was not set before."""
+    return bool(VirtualNumber.objects.filter(pk=row.pk, **{f"{name}__isnull": True}).update(**{name: now}))
+
+
+def _clear(row: VirtualNumber, name: str) -> bool:
+    """Clear a flag; return whether it was set before."""
+    return bool(VirtualNumber.objects.filter(pk=row.pk, **{f"{name}__isnull": False}).update(**{name: None}))
+
+
+def _read_country(owned: OwnedNumber) -> str:
+    return owned.country if owned.country in phonenumbers.SUPPORTED_REGIONS else ""
+
+
+def _count_open_chats() -> dict[object, int]:
+    rows = Participant.objects.filter(ended_at=None).order_by().values("virtual_number")
+    return dict(rows.annotate(chats=Count("chat", distinct=True)).values_list("virtual_number", "chats"))

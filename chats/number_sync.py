@@ -13,7 +13,6 @@ import phonenumbers
 import structlog
 from django.conf import settings
 from django.db import connection
-from django.db.models import Count
 
 from chats.models import Participant, VirtualNumber, mask
 from chats.services import CannotAddVirtualNumber, VirtualNumberExists, add_virtual_number
@@ -64,12 +63,11 @@ def sync_virtual_numbers(*, account: Account, now: datetime, allow_empty: bool =
         changes: list[NumberChange] = []
         for number in sorted(owned.keys() - ours.keys()):
             changes += _add(owned[number], now=now)
-        open_chats = _count_open_chats()
         for number, row in sorted(ours.items()):
             if number in owned:
                 changes += _follow(row, owned[number], now=now)
             else:
-                changes += _miss(row, open_chats=open_chats.get(row.pk, 0), now=now)
+                changes += _miss(row, now=now)
         GatewayAccount.objects.update_or_create(name=ACCOUNT, defaults={"numbers_read_at": now})
     return changes
 
@@ -127,7 +125,10 @@ def _follow(row: VirtualNumber, owned: OwnedNumber, *, now: datetime) -> Iterato
     yield from _judge_link(row, owned, now=now)
 
 
-def _miss(row: VirtualNumber, *, open_chats: int, now: datetime) -> Iterator[NumberChange]:
+def _miss(row: VirtualNumber, *, now: datetime) -> Iterator[NumberChange]:
+    open_chats = (
+        Participant.objects.filter(virtual_number=row, ended_at=None).order_by().values("chat").distinct().count()
+    )
     # It is linked to nothing of ours any more, which is the smaller problem.
     _clear(row, "unlinked_since")
     # Who retires a number gives it back; only those who still text through it miss it.
@@ -181,8 +182,3 @@ def _clear(row: VirtualNumber, name: str) -> bool:
 
 def _read_country(owned: OwnedNumber) -> str:
     return owned.country if owned.country in phonenumbers.SUPPORTED_REGIONS else ""
-
-
-def _count_open_chats() -> dict[object, int]:
-    rows = Participant.objects.filter(ended_at=None).order_by().values("virtual_number")
-    return dict(rows.annotate(chats=Count("chat", distinct=True)).values_list("virtual_number", "chats"))

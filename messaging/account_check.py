@@ -186,10 +186,9 @@ def _check_numbers(account: VonageAccount) -> Iterator[Finding]:
     elif not problems:
         more = len(owned.keys() - {row.number for row in VirtualNumber.objects.all()})
         hint = f" {more} more of the account can be brought in: `manage.py sync_virtual_numbers`." if more else ""
-        linked = (
-            "in the account" if settings.VONAGE_LEGACY_WEBHOOKS else "in the account, and linked to the application"
-        )
-        yield Finding("numbers", State.OK, f"All {len(ours)} virtual numbers are {linked}.{hint}")
+        count = f"{len(ours)} virtual number{' is' if len(ours) == 1 else 's are'}"
+        linked = "" if settings.VONAGE_LEGACY_WEBHOOKS else ", and linked to the application"
+        yield Finding("numbers", State.OK, f"{count} in the account{linked}.{hint}")
 
 
 def _find_problem(row: VirtualNumber, owned: OwnedNumber | None) -> str:
@@ -207,7 +206,7 @@ def _check_webhooks() -> Iterator[Finding]:
     """The signature secret, and which API's format the account uses, can be asked of no API."""
     if believed_at := _find_believed_webhook():
         sentence = (
-            f"The newest webhook that was believed came before {believed_at:%-d %b %Y, %H:%M} UTC; "
+            f"The newest webhook that was believed came at {believed_at:%-d %b %Y, %H:%M} UTC; "
             'one that is not is in the log as "webhook refused".'
         )
         yield Finding("signature", State.OK, sentence)

@@ -1,11 +1,15 @@
 """Fixtures that many tests share."""
 
+import os
+from collections.abc import Iterator
+
 import pytest
 from rest_framework.test import APIClient
 
 from chats.models import VirtualNumber
 from platforms.models import Platform
 from tests.factories import make_api_client, make_platform, make_virtual_number
+from tests.harness.simulator import Simulator
 
 
 @pytest.fixture
@@ -32,3 +36,19 @@ def other_api(other_platform: Platform) -> APIClient:
 @pytest.fixture
 def virtual_number(db: None) -> VirtualNumber:
     return make_virtual_number()
+
+
+@pytest.fixture(scope="session")
+def _account_simulator() -> Iterator[Simulator]:
+    ours = {name: value for name, value in os.environ.items() if name.startswith("VONAGE_") and "_URL" not in name}
+    webhooks = {f"{name}_url": f"http://localhost:8000/webhooks/{name}" for name in ("inbound", "status")}
+    with Simulator.start(**webhooks, **ours) as simulator:
+        yield simulator
+
+
+@pytest.fixture
+def vonage(_account_simulator: Simulator, settings) -> Simulator:
+    """The account of the tests' own settings, which owns nothing yet, in a simulated Vonage."""
+    _account_simulator.reset()
+    settings.VONAGE_API_URL = settings.VONAGE_REST_URL = _account_simulator.url
+    return _account_simulator

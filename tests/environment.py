@@ -27,8 +27,10 @@ if "TEST_ENVIRONMENT" not in os.environ:
         )
     for name in (
         "ALLOWED_HOSTS",
+        "BALANCE_WARNING",
         "LOG_LEVEL",
         "LOG_FORMAT",
+        "METRICS_TOKEN",
         "PUBLIC_URL",
         "VONAGE_LEGACY_WEBHOOKS",
         "VONAGE_PRIVATE_KEY_PATH",

@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import partial
 from typing import Any, TypeVar
 from urllib.parse import quote
 
@@ -72,18 +73,18 @@ class VonageAccount:
         An account that changes while it is read is not what any of the pages says: that is an AccountError too.
         """
         found: dict[tuple[str, str], OwnedNumber | None] = {}
+        counts = set()
         page: int | None = 1
         while page is not None:
-            asked = ListOwnedNumbersFilter(size=PAGE_SIZE, index=page)
-            numbers, count, page = _ask("VONAGE_REST_URL", lambda: self._rest.numbers.list_owned_numbers(asked))
+            read = partial(self._rest.numbers.list_owned_numbers, ListOwnedNumbersFilter(size=PAGE_SIZE, index=page))
+            numbers, count, page = _ask("VONAGE_REST_URL", read)
             before = len(found)
             found |= {(number.country or "", number.msisdn or ""): _read_number(number) for number in numbers}
+            counts.add(count)
             if len(found) == before:
                 break
-        if len(found) != count:
-            raise AccountError(
-                "answer_incomplete", f"Vonage counts {count} numbers and names {len(found)}.", again=True
-            )
+        if counts != {len(found)}:
+            raise AccountError("answer_incomplete", "The pages of the account's numbers do not add up.", again=True)
         return [number for number in found.values() if number]
 
     def read_balance(self) -> Balance:

@@ -8,8 +8,8 @@ from proxy_project.sql import execute_prepared
 
 # The pool is read once; of the chats, only the rows of these two people, by the index participant_by_phone.
 # A rank is 0 for the platform's own number of the person's country, 1 for its own of another country, 2 for a
-# shared one of the country, 3 for any other. Whoever can get a lower rank gets it, and among equals chance
-# spreads the chats over the pool.
+# shared one of the country, 3 for any other; 4 more for one that the account has lost, or that is not linked to us.
+# Whoever can get a lower rank gets it, and among equals chance spreads the chats over the pool.
 _CHOOSE = """
 WITH history AS MATERIALIZED (
     SELECT phone_digest = %(first)s AS is_first, virtual_number_id, ended_at, chat_id
@@ -33,9 +33,11 @@ pool AS MATERIALIZED (
     SELECT number.id,
            by_first IS NOT TRUE AS first_free,
            by_second IS NOT TRUE AS second_free,
-           (number.platform_id IS NULL)::int * 2 + (country <> %(first_country)s)::int AS first_rank,
-           (number.platform_id IS NULL)::int * 2 + (country <> %(second_country)s)::int AS second_rank
+           flagged,
+           flagged::int * 4 + (platform_id IS NULL)::int * 2 + (country <> %(first_country)s)::int AS first_rank,
+           flagged::int * 4 + (platform_id IS NULL)::int * 2 + (country <> %(second_country)s)::int AS second_rank
     FROM chats_virtualnumber AS number LEFT JOIN taken ON taken.virtual_number_id = number.id
+    CROSS JOIN LATERAL (SELECT missing_since IS NOT NULL OR unlinked_since IS NOT NULL) AS problem (flagged)
     WHERE state = 'active' AND can_sms
       AND (number.platform_id = %(platform)s OR number.platform_id IS NULL)
 ),
@@ -52,8 +54,8 @@ FROM best
 LEFT JOIN LATERAL (
     SELECT first_id, second_id
     FROM together JOIN chats_chat AS chat ON chat.id = chat_id AND chat.platform_id = %(platform)s
-    JOIN pool AS one ON one.id = first_id AND one.first_free
-    JOIN pool AS two ON two.id = second_id AND two.second_free
+    JOIN pool AS one ON one.id = first_id AND one.first_free AND NOT one.flagged
+    JOIN pool AS two ON two.id = second_id AND two.second_free AND NOT two.flagged
     ORDER BY chat.created_at DESC LIMIT 1
 ) AS previous ON true
 LEFT JOIN LATERAL (
@@ -99,7 +101,7 @@ def choose_virtual_numbers(
     They get what they had in their latest chat with each other on this platform, where it is still free.
     Otherwise each gets a number that they neither hold in an open chat nor held, for somebody else, since
     `cooling_since`: rather the platform's own than a shared one, then rather of their country than of
-    another, then rather the same one.
+    another, then rather the same one. One with a problem at the gateway is taken only when there is no other.
 
     Raises NoFreeNumber. Callers hold a lock on each person; the constraint open_chat_is_named_by_both_numbers
     refuses what slips through.

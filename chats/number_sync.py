@@ -77,7 +77,9 @@ def is_linked(owned: OwnedNumber) -> bool:
 
     An account whose webhooks are those of the SMS API sends them where the account says, not an application.
     """
-    return bool(settings.VONAGE_LEGACY_WEBHOOKS) or owned.application_id == settings.VONAGE_APPLICATION_ID
+    if settings.VONAGE_LEGACY_WEBHOOKS:
+        return True
+    return owned.application_id.lower() == settings.VONAGE_APPLICATION_ID.lower()
 
 
 @contextmanager

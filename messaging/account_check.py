@@ -204,7 +204,10 @@ def _find_problem(row: VirtualNumber, owned: OwnedNumber | None) -> str:
 
 def _check_webhooks() -> Iterator[Finding]:
     """The signature secret, and which API's format the account uses, can be asked of no API."""
-    if believed_at := _find_believed_webhook():
+    if settings.VONAGE_SIGNATURE_SECRET == settings.VONAGE_API_SECRET:
+        sentence = "VONAGE_SIGNATURE_SECRET is the API secret: copy the signature secret from API Settings."
+        yield Finding("signature", State.BROKEN, sentence)
+    elif believed_at := _find_believed_webhook():
         sentence = (
             f"The newest webhook that was believed came at {believed_at:%-d %b %Y, %H:%M} UTC; "
             'one that is not is in the log as "webhook refused".'

@@ -73,8 +73,8 @@ def watch_balance(timestamp: int) -> None:
 @app.task(
     queueing_lock="follow_account_numbers",
     pass_context=False,
-    # After 1, 4, 16 and 64 minutes; then tomorrow.
-    retry=RetryStrategy(max_attempts=4, exponential_wait=4, retry_exceptions=[AccountError]),
+    # After 8 seconds, 1, 9 and 68 minutes; then tomorrow.
+    retry=RetryStrategy(max_attempts=4, exponential_wait=8, retry_exceptions=[AccountError]),
 )
 def follow_account_numbers(timestamp: int) -> None:
     """Make the virtual numbers follow those of the account, every night."""

@@ -79,6 +79,7 @@ def _run(supervised: supervisor.Supervisor) -> None:
         environment |= {
             "VONAGE_API_URL": f"http://127.0.0.1:{simulator_port}",
             "VONAGE_REST_URL": f"http://127.0.0.1:{simulator_port}",
+            "VONAGE_API_SECRET": os.environ.get("VONAGE_API_SECRET") or "simulated",
             "SIMULATOR_PORT": str(simulator_port),
             "SIMULATOR_INBOUND_URL": f"http://127.0.0.1:{port}/webhooks/inbound",
             "SIMULATOR_STATUS_URL": f"http://127.0.0.1:{port}/webhooks/status",

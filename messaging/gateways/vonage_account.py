@@ -139,7 +139,7 @@ def _read_number(number: NumberOfVonage) -> OwnedNumber | None:
         country=(number.country or "").upper(),
         can_sms="SMS" in features,
         can_mms="MMS" in features,
-        application_id=number.app_id or "",
+        application_id=number.app_id or number.messages_callback_value or "",
     )
 
 

@@ -205,3 +205,19 @@ def test_the_rows_of_other_people_are_not_read(platform):
         )
         plan = "\n".join(row[0] for row in cursor.fetchall())
     assert "participant_by_phone" in plan
+
+
+@pytest.mark.parametrize("flag", ["missing_since", "unlinked_since"])
+class TestANumberWithAProblemAtTheGateway:
+    def test_is_given_only_when_there_is_no_other(self, platform, flag):
+        make_virtual_number("+14155550100", platform=platform, **{flag: NOW})
+        make_virtual_number(AUSTRALIAN_VIRTUAL_NUMBER, country="AU")
+        assert numbers_of(make_chat(platform, (SARA, OMAR))) == [AUSTRALIAN_VIRTUAL_NUMBER] * 2
+        assert numbers_of(make_chat(platform, (SARA, BOB)))[0] == "+14155550100"
+
+    def test_is_not_given_again_to_the_pair_that_had_it(self, platform, flag):
+        number = make_virtual_number("+14155550100")
+        start_and_end(platform, (SARA, OMAR), at=NOW - timedelta(days=9))
+        type(number).objects.update(**{flag: NOW})
+        make_virtual_number("+14155550101")
+        assert numbers_of(make_chat(platform, (SARA, OMAR))) == ["+14155550101"] * 2

@@ -270,7 +270,13 @@ def test_a_webhook_that_was_believed_proves_the_signature_secret(account, client
 
 
 def test_a_receipt_proves_it_too(account, client, omar):
-    message = make_queued(omar, status="sent", gateway_id="aaaa-1")
+    make_queued(omar, status="sent", gateway_id="aaaa-1")
     assert check()["signature"][0] == "unknown"
-    assert signed_post(client, STATUS, receipt(message_uuid="aaaa-1", client_ref=str(message.pk))).status_code == 200
+    assert signed_post(client, STATUS, receipt(message_uuid="aaaa-1", status="delivered")).status_code == 200
     assert check()["signature"][0] == "ok"
+
+
+def test_the_api_secret_in_the_place_of_the_signature_secret(account, settings):
+    settings.VONAGE_SIGNATURE_SECRET = settings.VONAGE_API_SECRET
+    state, sentence = check()["signature"]
+    assert state == "broken" and "copy the signature secret from API Settings" in sentence

@@ -66,6 +66,7 @@ def test_a_number_is_read_as_vonage_documents_it(wire):
         ({"features": ["VOICE"]}, {"can_sms": False, "can_mms": False}),
         ({"features": None}, {"can_sms": False, "can_mms": False}),
         ({"app_id": None}, {"application_id": ""}),
+        ({"app_id": None, "messagesCallbackType": "app", "messagesCallbackValue": "a"}, {"application_id": "a"}),
         ({"country": "ca"}, {"country": "CA"}),
         ({"new_field": {"of": "tomorrow"}}, {}),
     ],

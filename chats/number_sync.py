@@ -173,13 +173,17 @@ def _judge_link(row: VirtualNumber, owned: OwnedNumber, *, now: datetime) -> Ite
 
 
 def _flag(row: VirtualNumber, name: str, now: datetime) -> bool:
-    """Set a flag; return whether it was not set before."""
-    return bool(VirtualNumber.objects.filter(pk=row.pk, **{f"{name}__isnull": True}).update(**{name: now}))
+    """Set a flag; return whether it was not set before. Nobody else moves it: we are alone."""
+    if getattr(row, name) is not None:
+        return False
+    return bool(VirtualNumber.objects.filter(pk=row.pk).update(**{name: now}))
 
 
 def _clear(row: VirtualNumber, name: str) -> bool:
     """Clear a flag; return whether it was set before."""
-    return bool(VirtualNumber.objects.filter(pk=row.pk, **{f"{name}__isnull": False}).update(**{name: None}))
+    if getattr(row, name) is None:
+        return False
+    return bool(VirtualNumber.objects.filter(pk=row.pk).update(**{name: None}))
 
 
 def _read_country(owned: OwnedNumber) -> str:

@@ -82,7 +82,7 @@ def _check_sending() -> Finding:
     except ImproperlyConfigured as error:
         return Finding(check, State.BROKEN, str(error))
     except SendError as error:
-        state = State.BROKEN if error.outcome in (Outcome.PAUSE, Outcome.NEVER) else State.UNKNOWN
+        state = State.BROKEN if error.outcome is Outcome.PAUSE else State.UNKNOWN
         hint = ""
         if error.code in ("401", "403"):
             hint = " VONAGE_PRIVATE_KEY must be that of VONAGE_APPLICATION_ID, with Messages on."

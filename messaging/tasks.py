@@ -61,7 +61,7 @@ def forget_media(timestamp: int) -> None:
 def watch_balance(timestamp: int) -> None:
     """Read the account's balance, every hour, and every ten minutes while it is low."""
     now = timezone.now()
-    if not (can_ask_for_account() and is_balance_due(now=now)):
+    if not (_can_ask_for_account() and is_balance_due(now=now)):
         return
     try:
         read_balance(account=VonageAccount(), now=now)
@@ -78,7 +78,7 @@ def watch_balance(timestamp: int) -> None:
 )
 def follow_account_numbers(timestamp: int) -> None:
     """Make the virtual numbers follow those of the account, every night."""
-    if not can_ask_for_account():
+    if not _can_ask_for_account():
         return
     try:
         sync_virtual_numbers(account=VonageAccount(), now=timezone.now())
@@ -90,7 +90,7 @@ def follow_account_numbers(timestamp: int) -> None:
             raise
 
 
-def can_ask_for_account() -> bool:
+def _can_ask_for_account() -> bool:
     return bool(settings.VONAGE_API_SECRET) or _say_what_to_set()
 
 

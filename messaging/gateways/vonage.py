@@ -75,12 +75,11 @@ class VonageGateway:
             client = self._vonage.http_client
             client.post(client.api_host, "/v1/messages", {}, "jwt")
         except HttpRequestError as refused:
-            # 422 is said of the request, and so to somebody who may make one.
-            if refused.response.status_code != 422:
-                error = explain_answer(refused.response)
+            error = explain_answer(refused.response)
         except Exception as raised:
             error = _explain(raised)
-        if error:
+        # NEVER is said of the request alone (422), and so to somebody who may make one.
+        if error and error.outcome is not Outcome.NEVER:
             raise error
 
     def _close_idle_connection(self) -> None:

@@ -369,3 +369,21 @@ def test_a_key_that_cannot_sign_is_named_at_the_start(settings, clock, kind):
         VonageGateway()
     quoted = settings.VONAGE_PRIVATE_KEY.splitlines()[1:2]
     assert not quoted or quoted[0] not in str(raised.value)
+
+
+# --- Whether a text would be taken ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("status", "outcome"), [(422, None), (400, None), (401, PAUSE), (402, PAUSE), (429, AGAIN), (500, AGAIN)]
+)
+def test_credentials_are_checked_without_a_text(wire, status, outcome):
+    wire.answers = [answer(status, problem(status))]
+    if outcome is None:
+        VonageGateway().check_credentials()
+    else:
+        with pytest.raises(SendError) as raised:
+            VonageGateway().check_credentials()
+        assert raised.value.outcome is outcome
+    [request] = wire.requests
+    assert request.json == {} and request.headers["authorization"].startswith("Bearer ")

@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('messaging', '0003_errors_and_paused_account'),
+        ('messaging', '0004_media'),
     ]
 
     operations = [

@@ -1,12 +1,13 @@
 // Calls the simulator's control API and makes elements; nothing here ever parses text as HTML.
 
 export async function callApi(method, path, body) {
+  const json = body !== undefined && !(body instanceof FormData);
   const response = await fetch(path, {
     method,
-    headers: body === undefined ? {} : { "Content-Type": "application/json" },
-    body: body === undefined ? undefined : JSON.stringify(body),
+    headers: json ? { "Content-Type": "application/json" } : {},
+    body: json ? JSON.stringify(body) : body,
   });
-  const answer = response.status === 204 ? null : await response.json();
+  const answer = response.status === 204 ? null : await response.json().catch(() => null);
   if (!response.ok) throw new Error(answer?.error ?? `The simulator answered ${response.status}.`);
   return answer;
 }

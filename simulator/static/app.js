@@ -1,6 +1,7 @@
 // Wires the page together: what happened comes in as server-sent events and is drawn once per frame.
 
 import { callApi } from "/static/api.js";
+import { listenToViewer } from "/static/attachments.js";
 import { Faults } from "/static/faults.js";
 import { Handsets } from "/static/handsets.js";
 import { Traffic } from "/static/traffic.js";
@@ -81,6 +82,7 @@ async function start() {
   const traffic = new Traffic(byId("traffic"), byId("no-traffic"));
   const faults = new Faults(byId("faults"), byId("faults-hint"), byId("fault-error"));
   listenToButtons(handsets);
+  listenToViewer();
   followStream({
     onEvents(events) {
       if (events.some(([kind]) => kind === "reset")) {

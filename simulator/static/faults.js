@@ -1,22 +1,9 @@
 // Switches for the ways in which the carrier can misbehave.
 
 import { callApi, makeElement } from "/static/api.js";
+import { GROUPS } from "/static/fault_list.js";
 
-const CHOICES = [
-  ["respond_with", "Answer requests with", "status", [401, 402, 422, 429, 500, 502, 503]],
-  ["final_status", "End texts as", "status", ["rejected", "undeliverable"]],
-  ["latency_ms", "Answer after", "value", [100, 500, 2000, 10000], (ms) => (ms < 1000 ? `${ms} ms` : `${ms / 1000} s`)],
-];
-const SWITCHES = [
-  ["refuse", "Hang up before reading", "the text is not accepted"],
-  ["drop_after_accept", "Accept, then hang up", "the service cannot know"],
-  ["empty_202", "Accept with an empty answer"],
-  ["no_receipts", "Send no receipts"],
-  ["receipts_before_answer", "Send receipts before the answer"],
-  ["reorder_receipts", "Send receipts in the wrong order"],
-  ["double_receipts", "Send receipts twice"],
-  ["double_webhooks", "Send every webhook twice"],
-];
+const TIMES = { key: "times", label: "strikes", any: "every time", values: [1, 2, 3, 10], format: (n) => (n === 1 ? "once" : `${n} times`) };
 
 export class Faults {
   constructor(form, hint, error) {
@@ -26,8 +13,9 @@ export class Faults {
     this.inForce = {};
     this.changed = Promise.resolve();
     this.changing = 0;
-    form.append(...CHOICES.map((choice) => this.makeChoice(...choice)));
-    form.append(...SWITCHES.map((each) => this.makeSwitch(...each)));
+    this.rows = [];
+    form.addEventListener("submit", (event) => event.preventDefault());
+    form.append(...GROUPS.map(([title, faults], place) => this.makeGroup(title, faults, place === 0)));
   }
 
   show(faults) {
@@ -37,57 +25,38 @@ export class Faults {
     const names = Object.keys(faults);
     this.hint.textContent = names.length ? `${names.length} in force` : "The carrier behaves";
     this.hint.dataset.state = names.length ? "waiting" : "";
-    for (const [name, , key, , format = String] of CHOICES) {
-      const value = faults[name]?.[key] ?? "";
-      const select = this.form.elements[name];
-      if (![...select.options].some((option) => option.value === String(value))) select.add(new Option(format(value), value));
-      select.value = value;
+    for (const row of this.rows) row.show(faults[row.name]);
+    for (const { badge, members } of this.groups) {
+      const count = members.filter((name) => name in faults).length;
+      badge.textContent = count ? `${count} on` : "";
     }
-    for (const [name] of SWITCHES) this.form.elements[name].checked = name in faults;
   }
 
-  makeChoice(name, label, _key, values, format = String) {
-    const row = makeElement("label", "fault");
-    const select = makeElement("select");
-    select.name = name;
-    select.dataset.fault = name;
-    select.add(new Option("–", ""));
-    for (const value of values) select.add(new Option(format(value), value));
-    select.addEventListener("change", () => {
-      const number = Number(select.value);
-      this.change(name, select.value === "" ? null : Number.isNaN(number) ? select.value : number);
-    });
-    row.append(makeElement("span", "fault-name", label), select);
-    return row;
+  makeGroup(title, faults, open) {
+    const group = makeElement("details", "fault-group");
+    group.open = open;
+    const summary = makeElement("summary", "", title);
+    const badge = makeElement("span", "fault-count");
+    summary.append(badge);
+    const rows = faults.map((fault) => new Row(this, ...fault));
+    this.rows.push(...rows);
+    (this.groups ??= []).push({ badge, members: rows.map((row) => row.name) });
+    group.append(summary, ...rows.map((row) => row.element));
+    return group;
   }
 
-  makeSwitch(name, label, more) {
-    const row = makeElement("label", "fault");
-    const text = makeElement("span", "fault-name", label);
-    if (more) text.append(makeElement("small", "", more));
-    const box = makeElement("input", "switch");
-    box.type = "checkbox";
-    box.name = name;
-    box.dataset.fault = name;
-    box.setAttribute("role", "switch");
-    box.addEventListener("change", () => this.change(name, box.checked));
-    row.append(text, box);
-    return row;
-  }
-
-  change(name, value) {
+  change(name, changeOne) {
     // One after the other: two at once would each put back what the other took away.
     this.changing += 1;
-    this.changed = this.changed.then(() => this.put(name, value));
+    this.changed = this.changed.then(() => this.put(name, changeOne));
   }
 
-  async put(name, value) {
+  async put(name, changeOne) {
     this.error.hidden = true;
     try {
       // Others may have set faults since: change one of what is in force now.
       const faults = await callApi("GET", "/api/faults");
-      if (value === null || value === false) delete faults[name];
-      else faults[name] = value;
+      faults[name] = changeOne(faults[name]);
       this.inForce = await callApi("PUT", "/api/faults", faults);
     } catch (error) {
       this.error.textContent = error.message;
@@ -96,4 +65,88 @@ export class Faults {
     this.changing -= 1;
     this.show(this.inForce);
   }
+}
+
+class Row {
+  constructor(faults, name, label, { hint, main, extras = [] } = {}) {
+    this.name = name;
+    this.main = main;
+    this.element = makeElement("div", "fault-row");
+    const line = makeElement("label", "fault");
+    const text = makeElement("span", "fault-name", label);
+    if (hint) text.append(makeElement("small", "", hint));
+    this.control = main ? makeSelect({ ...main, any: "–" }) : makeElement("input", "switch");
+    if (!main) {
+      this.control.type = "checkbox";
+      this.control.setAttribute("role", "switch");
+    }
+    this.control.name = name;
+    this.control.dataset.fault = name;
+    this.control.addEventListener("change", () => faults.change(name, (now) => this.read(now)));
+    line.append(text, this.control);
+    this.more = makeElement("div", "fault-more");
+    this.more.hidden = true;
+    this.extras = [...extras, TIMES].map((extra) => {
+      const control = extra.pattern ? makeInput(extra, name) : makeSelect(extra);
+      control.dataset.option = `${name}.${extra.key}`;
+      control.addEventListener("change", () => {
+        const value = extra.pattern ? control.value : readSelect(control, extra);
+        if (control.reportValidity()) faults.change(name, (now) => now && { ...now, [extra.key]: value === "" ? null : value });
+      });
+      const wrapped = makeElement("label", "", extra.label);
+      wrapped.append(control);
+      this.more.append(wrapped);
+      return { extra, control };
+    });
+    this.element.append(line, this.more);
+  }
+
+  // What the fault becomes when its main control changes; what else it was told stays.
+  read(now) {
+    if (!this.main) return this.control.checked ? now ?? true : null;
+    const value = readSelect(this.control, this.main);
+    // Each final status has an error code of its own.
+    return value === "" ? null : { ...now, error_code: undefined, [this.main.key]: value };
+  }
+
+  show(fault) {
+    if (this.main) setSelect(this.control, fault?.[this.main.key], this.main);
+    else this.control.checked = fault !== undefined;
+    this.more.hidden = fault === undefined;
+    for (const { extra, control } of this.extras) {
+      if (!extra.pattern) setSelect(control, fault?.[extra.key], extra);
+      // Somebody may be typing in it.
+      else if (control !== document.activeElement) control.value = fault?.[extra.key] ?? "";
+    }
+  }
+}
+
+function makeSelect({ values, any, format = String }) {
+  const select = makeElement("select");
+  if (any !== undefined) select.add(new Option(any, ""));
+  for (const value of values) select.add(new Option(format(value), value));
+  return select;
+}
+
+function makeInput({ pattern, suggest }, name) {
+  const input = makeElement("input", "fault-input");
+  const list = makeElement("datalist");
+  list.id = `suggested-${name}`;
+  list.append(...suggest.map((value) => new Option(value, value)));
+  document.body.append(list);
+  input.setAttribute("list", list.id);
+  Object.assign(input, { pattern, size: 6, inputMode: "numeric", autocomplete: "off" });
+  return input;
+}
+
+function readSelect(select, { values }) {
+  const number = Number(select.value);
+  return values.find((value) => String(value) === select.value) ?? (select.value === "" || Number.isNaN(number) ? select.value : number);
+}
+
+function setSelect(select, value, { format = String }) {
+  const wanted = String(value ?? "");
+  // Tests set values that the panel does not offer.
+  if (value != null && ![...select.options].some((option) => option.value === wanted)) select.add(new Option(format(value), value));
+  select.value = wanted;
 }

@@ -1,6 +1,8 @@
 // The phones: one section per handset, one thread per virtual number.
 
-import { callApi, formatTime, makeElement } from "/static/api.js";
+import { callApi, makeElement } from "/static/api.js";
+import { Tray } from "/static/attachments.js";
+import { fillBubble } from "/static/bubbles.js";
 
 const MOST_SHOWN_UNASKED = 4;
 const MOST_BUBBLES = 300;
@@ -92,6 +94,12 @@ class Handset {
     this.to = find(".composer-to");
     this.text = find(".composer-text");
     this.error = find(".composer-error");
+    this.tray = new Tray(this.element, {
+      element: find(".tray"),
+      input: find(".attach-input"),
+      button: find(".attach"),
+      onChange: () => { this.thread.scrollTop = this.thread.scrollHeight; },
+    });
     this.threads = new Map();
     this.element.dataset.handset = number;
     this.element.dataset.tint = tint;
@@ -112,6 +120,11 @@ class Handset {
       }
     });
     this.text.addEventListener("input", () => this.fitInput());
+    // A picture has its height when it is loaded: whoever looks at the newest text goes on looking at it.
+    this.thread.addEventListener("load", ({ target }) => {
+      const { scrollHeight, scrollTop, clientHeight } = this.thread;
+      if (scrollHeight - scrollTop - clientHeight < 80 + target.clientHeight) this.thread.scrollTop = scrollHeight;
+    }, true);
     this.tabs.addEventListener("keydown", (event) => this.moveBetweenTabs(event));
     this.clear();
   }
@@ -210,17 +223,19 @@ class Handset {
   async send() {
     const text = this.text.value;
     const to = this.chosen === OTHER ? this.to.value.trim() : this.chosen;
-    if (!text.trim()) return;
+    if (!text.trim() && !this.tray.files.length) return;
+    const files = this.tray.take();
     this.text.value = "";
     this.to.value = "";
     this.fitInput();
     this.error.hidden = true;
     try {
-      await callApi("POST", "/api/texts", { from: this.number, to, text });
+      await callApi("POST", "/api/texts", makeMessage({ from: this.number, to, text }, files));
       if (!this.threads.has(to)) this.openThread(to);
       this.choose(to);
     } catch (error) {
       this.text.value ||= text;
+      this.tray.add(files);
       this.error.textContent = `Not sent: ${error.message}`;
       this.error.hidden = false;
     }
@@ -242,48 +257,12 @@ class Handset {
   }
 }
 
-function fillBubble(bubble, text) {
-  bubble.dataset.seq = text.seq;
-  bubble.dataset.messageUuid = text.message_uuid;
-  const body = makeElement("p", "bubble-text", text.text);
-  const foot = makeElement("p", "bubble-foot");
-  const time = makeElement("time", "bubble-time", formatTime(text.at));
-  time.dateTime = text.at;
-  foot.append(time, makeTicks(text));
-  const media = (text.media ?? []).map(({ type, url }) => {
-    const link = makeElement("a", "bubble-media", type);
-    link.href = /^https?:/.test(url) ? url : "#";
-    link.rel = "noreferrer";
-    link.target = "_blank";
-    return link;
-  });
-  bubble.replaceChildren(...media, body, foot);
-  return bubble;
-}
-
-function makeTicks(text) {
-  const [mark, state, meaning] = describe(text);
-  const ticks = makeElement("span", "bubble-ticks", mark);
-  ticks.dataset.state = state;
-  ticks.dataset.status = text.status ?? "";
-  ticks.title = meaning;
-  ticks.setAttribute("role", "img");
-  ticks.setAttribute("aria-label", meaning);
-  return ticks;
-}
-
-function describe(text) {
-  if (text.direction === "to_handset") {
-    return {
-      accepted: ["✓", "waiting", "accepted from the service"],
-      submitted: ["✓✓", "waiting", "the service was told: submitted"],
-      delivered: ["✓✓", "good", "the service was told: delivered"],
-    }[text.status] ?? ["!", "bad", `the service was told: ${text.status}`];
-  }
-  const { attempts, done, lost, status } = text.webhook;
-  const answer = status ?? "no answer";
-  if (!done) return attempts ? [`↻ ${attempts}`, "waiting", `will be tried again; last: ${answer}`] : ["·", "waiting", "on its way"];
-  return lost ? [`! ${answer}`, "bad", `lost; last: ${answer}`] : ["✓✓", "good", "taken by the service"];
+function makeMessage(message, files) {
+  if (!files.length) return message;
+  const form = new FormData();
+  form.append("message", JSON.stringify(message));
+  for (const file of files) form.append("media", file, file.name);
+  return form;
 }
 
 function readStored() {

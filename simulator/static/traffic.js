@@ -32,7 +32,7 @@ function makeRow(exchange) {
   const summary = makeElement("summary");
   const incoming = exchange.direction === "request";
   const arrow = makeElement("span", "exchange-arrow", incoming ? "↓" : "↑");
-  arrow.title = incoming ? "request from the service" : "webhook to the service";
+  arrow.title = { request: "request from the service", fetch: "fetched from the service" }[exchange.direction] ?? "webhook to the service";
   const name = incoming ? exchange.kind : summarise(exchange);
   const status = makeElement("span", "exchange-status", exchange.status ?? exchange.error ?? "none");
   status.dataset.state = classify(exchange);

@@ -1,14 +1,18 @@
 """What the handsets page does on its own, in headless Chromium."""
 
+import base64
+import io
 import re
 import shutil
+import wave
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
+from playwright.sync_api import Browser, FilePayload, Locator, Page, expect, sync_playwright
 
-from tests.harness.simulator import Simulator, wait_until
-from tests.simulator.conftest import SARA, VIRTUAL_NUMBER
+from simulator.fault_kinds import KINDS
+from tests.harness.simulator import Simulator, make_attachment, wait_until
+from tests.simulator.conftest import ABSENT, SARA, VIRTUAL_NUMBER
 from tests.simulator.receiver import Receiver
 
 CHROMIUM = shutil.which("chromium")
@@ -56,7 +60,9 @@ def page(browser: Browser, simulator: Simulator) -> Iterator[Page]:
     yield page
     context.close()
     assert problems == []
-    assert not [url for url in urls if not url.startswith(simulator.url) or re.search(r"\d{7}", url)]
+    # An id may look like a number; what is drawn from a file that was chosen is a blob.
+    named = [re.sub(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", "ID", url.removeprefix("blob:")) for url in urls]
+    assert not [url for url in named if not url.startswith(simulator.url) or re.search(r"\d{7}", url)]
 
 
 def find_handset(page: Page, number: str) -> Locator:
@@ -183,6 +189,101 @@ def test_the_ticks_say_what_became_of_a_text(page, caller, simulator, receiver):
     expect(find_handset(page, SARA).locator('.from-handset .bubble-ticks[data-state="bad"]')).to_have_text("! 400")
 
 
+# --- Pictures and files --------------------------------------------------------------------------------------
+
+
+PNG = base64.b64decode(
+    "iVBORw0KGgoAAAANSUhEUgAAAAoAAAAKCAYAAACNMs+9AAAAEklEQVR4nGNgaPj/nyg8qpC+CgF4c8rBRtMpBgAAAABJRU5ErkJggg=="
+)
+
+
+def choose(name: str, content_type: str, content: bytes) -> FilePayload:
+    return {"name": name, "mimeType": content_type, "buffer": content}
+
+
+def test_pictures_and_files_are_chosen_taken_back_and_sent(page, simulator, receiver):
+    sara = find_handset(page, SARA)
+    files = [choose("door.png", "image/png", PNG), choose("no.pdf", "application/pdf", b"1"), choose("c.vcf", "", b"2")]
+    with page.expect_file_chooser() as chooser:
+        sara.get_by_test_id("attach").click()
+    chooser.value.set_files(files)
+    expect(sara.get_by_test_id("tray").locator("li")).to_have_count(3)
+    sara.get_by_label("Do not send no.pdf").click()
+    sara.get_by_test_id("text-input").fill("This door")
+    sara.get_by_test_id("text-input").press("Enter")
+    expect(sara.get_by_test_id("tray")).to_be_hidden()
+    [text] = wait_until(simulator.texts)
+    assert [(each["type"], each["name"]) for each in text["media"]] == [("image", "door.png"), ("vcard", "c.vcf")]
+    assert [simulator.read_media(each) for each in text["media"]] == [PNG, b"2"]
+    assert receiver.wait_for(text["message_uuid"])[0].payload["image"]["caption"] == "This door"
+    expect(sara.locator(".bubble")).to_contain_text("This door")
+    expect(sara.locator(".bubble .chip")).to_contain_text("c.vcf")
+
+
+def test_a_picture_is_sent_without_a_word(page, simulator):
+    sara = find_handset(page, SARA)
+    sara.get_by_test_id("attach-input").set_input_files(choose("door.png", "image/png", PNG))
+    sara.get_by_test_id("send").click()
+    expect(sara.locator(".bubble img")).to_have_count(1)
+    assert simulator.texts()[0]["text"] == ""
+
+
+def test_files_can_be_dropped_on_a_handset(page):
+    sara = find_handset(page, SARA)
+    dropped = page.evaluate_handle(
+        """() => {
+            const transfer = new DataTransfer();
+            transfer.items.add(new File(["1"], "rental.pdf", { type: "application/pdf" }));
+            return transfer;
+        }"""
+    )
+    sara.dispatch_event("dragenter", {"dataTransfer": dropped})
+    expect(sara).to_have_attribute("data-dropping", "yes")
+    sara.dispatch_event("drop", {"dataTransfer": dropped})
+    expect(sara).to_have_attribute("data-dropping", "")
+    expect(sara.get_by_test_id("tray")).to_contain_text("rental.pdf")
+
+
+def test_a_picture_is_enlarged_and_put_away_by_keyboard(page, simulator):
+    simulator.mms(SARA, VIRTUAL_NUMBER, "", make_attachment(PNG, "image/png", name="door.png"))
+    picture = find_handset(page, SARA).get_by_role("button", name="Enlarge door.png")
+    picture.focus()
+    page.keyboard.press("Enter")
+    expect(page.locator("#viewer")).to_be_visible()
+    expect(page.locator("#viewer-caption")).to_have_text(f"door.png · image/png · {len(PNG)} B")
+    page.keyboard.press("Escape")
+    expect(page.locator("#viewer")).to_be_hidden()
+
+
+def test_sounds_and_films_have_players_and_files_a_name_and_size(page, simulator):
+    sound = io.BytesIO()
+    with wave.open(sound, "wb") as writer:
+        writer.setnchannels(1)
+        writer.setsampwidth(1)
+        writer.setframerate(8000)
+        writer.writeframes(b"\x80" * 800)
+    attachments = [
+        make_attachment(sound.getvalue(), "audio/wav", name="memo.wav"),
+        make_attachment(b"x" * 340_000, "application/pdf", name="<b>rental</b>.pdf"),
+        make_attachment(b"no film", "video/mp4", name="film.mp4"),
+        make_attachment(b"no picture", "image/heic", name="IMG_1.heic"),
+    ]
+    simulator.mms(SARA, VIRTUAL_NUMBER, "", *attachments)
+    bubble = find_bubbles(page, SARA)
+    expect(bubble.locator("audio")).to_have_attribute("aria-label", "memo.wav")
+    # What the browser cannot show is a file too.
+    expect(bubble.locator(".chip")).to_have_count(3)
+    expect(bubble.locator(".chip").first).to_contain_text("<b>rental</b>.pdf")
+    expect(bubble.locator(".chip").first).to_contain_text("340 kB")
+
+
+def test_a_picture_the_carrier_could_not_fetch_says_so(page, caller):
+    image = {"url": "http://127.0.0.1:9/door.jpg", "caption": "Front door"}
+    caller.send_accepted(channel="mms", message_type="image", image=image, text=ABSENT)
+    expect(find_bubbles(page, SARA)).to_contain_text("could not be fetched")
+    expect(find_bubbles(page, SARA)).to_contain_text("Front door")
+
+
 # --- Faults and traffic --------------------------------------------------------------------------------------
 
 
@@ -210,6 +311,36 @@ def test_faults_that_are_switched_at_once_do_not_undo_each_other(page, simulator
     assert len(simulator.call("GET", "/api/faults")) == switches.count()
     switches.evaluate_all("all => all.forEach((each) => each.click())")
     wait_until(lambda: simulator.call("GET", "/api/faults") == {})
+
+
+def test_every_fault_is_in_the_panel(page):
+    offered = page.locator("[data-fault]").evaluate_all("all => all.map((each) => each.dataset.fault)")
+    assert sorted(offered) == sorted(KINDS)
+
+
+def test_what_a_fault_is_told_can_be_changed_in_the_panel(page, simulator):
+    faults = page.get_by_test_id("faults")
+    faults.get_by_text("Receipts", exact=True).click()
+    faults.locator('[data-fault="final_status"]').select_option("rejected")
+    faults.locator('[data-option="final_status.error_code"]').fill("1460")
+    faults.locator('[data-option="final_status.error_code"]').press("Enter")
+    faults.locator('[data-option="final_status.times"]').select_option("2")
+    wait_until(
+        lambda: (
+            simulator.call("GET", "/api/faults").get("final_status")
+            == {"status": "rejected", "error_code": "1460", "probability": 1.0, "times": 2}
+        )
+    )
+    faults.locator('[data-fault="final_status"]').select_option("undeliverable")
+    wait_until(lambda: simulator.call("GET", "/api/faults")["final_status"]["error_code"] == "1331")
+
+
+def test_the_panel_says_in_which_group_faults_are_in_force(page, simulator):
+    simulator.set_faults(media_larger={"bytes": 7_000_000, "announced": "all"}, secure_media=True)
+    group = page.locator(".fault-group").last
+    expect(group.locator(".fault-count")).to_have_text("2 on")
+    expect(group.locator('[data-fault="media_larger"]')).to_have_value("7000000")
+    expect(group.locator('[data-option="media_larger.announced"]')).to_have_value("all")
 
 
 def test_a_fault_set_elsewhere_is_shown_in_the_panel(page, simulator):

@@ -123,8 +123,8 @@ class Carrier:
         if (options := self._faults.look_up("account_rate", *numbers)) is not None:
             rates["account_rate"] = ("account", options["value"], 1)
         for name, (key, rate, _) in rates.items():
-            if wait_s := self._limiter.wait(key, per_second=rate, now=now):
-                self._faults.strike(name, *numbers)
+            wait_s = self._limiter.wait(key, per_second=rate, now=now)
+            if wait_s and self._faults.strike(name, *numbers) is not None:
                 return wait_s
         for key, rate, amount in rates.values():
             self._limiter.take(key, per_second=rate, amount=amount, now=now)

@@ -27,6 +27,9 @@ class Receipts:
 
     def reject(self, text: Text, error_code: str) -> None:
         """Tell that a text was never handed to a provider, and why."""
+        left_out = self._faults.strike("no_receipts", text.virtual_number, text.handset)
+        if left_out is not None and left_out.get("which") != "submitted":
+            return
         rejected = self._make(text, "rejected", error_code)
         self._deliverer.schedule(rejected, SUBMITTED_AFTER_S * self._settings.clock_scale)
 

@@ -205,3 +205,9 @@ def test_a_fault_strikes_an_mms_too(simulator, caller, receiver, media, referenc
     simulator.set_faults(final_status={"status": "undeliverable", "virtual_number": VIRTUAL_NUMBER})
     caller.send_accepted(**make_image(media), client_ref=reference)
     assert wait_for_statuses(simulator, receiver, reference) == ["submitted", "undeliverable"]
+
+
+def test_not_even_a_rejection_is_told_when_no_receipts_come(simulator, caller, receiver, reference):
+    simulator.set_faults(no_receipts=True)
+    caller.send_accepted(channel="mms", text="Hello", to="447700900123", client_ref=reference)
+    assert wait_for_statuses(simulator, receiver, reference) == []

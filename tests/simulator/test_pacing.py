@@ -120,3 +120,8 @@ def test_the_account_has_a_rate_of_requests(simulator, caller):
     # However many segments: the account's rate is one of requests.
     answers = [caller.send(from_number=next(numbers), text="x" * 400).status_code for _ in range(5)]
     assert answers == [202] * 4 + [429]
+
+
+def test_a_rate_can_be_enforced_a_few_times_only(simulator, caller):
+    simulator.set_faults(number_rate={"value": 1, "times": 2})
+    assert send(caller, 4) == [202, 429, 429, 202]

@@ -38,7 +38,7 @@ _EXTENSIONS = {
     "image/gif": "gif",
     "audio/mpeg": "mp3",
     "audio/amr": "amr",
-    "audio/midi": "mid",
+    "audio/midi": "midi",
     "audio/x-wav": "wav",
     "audio/mp4": "m4a",
     "audio/aac": "aac",

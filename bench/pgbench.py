@@ -34,6 +34,8 @@ _RELAY_PARAMETERS = {
     "relay_id": "uuidv7()",
     "counterpart_number_id": ":counterpart_number_id::uuid",
     "counterpart_id": ":counterpart_id::uuid",
+    "segments": "1",
+    "send_for_hours": "24",
 }
 _FOUND = "number_id, sender_id, chat_id, counterpart_id, counterpart_number_id, ended_at"
 

@@ -317,8 +317,8 @@ class VirtualNumberAdmin(ModelAdmin):
     show_facets = admin.ShowFacets.NEVER
     empty_state = "No virtual numbers here. Chats need at least one."
     add_fieldsets = ((None, {"fields": ("number", "country", "platform", "messages_per_second")}),)
-    fields = ("number", "state", "country", "platform", "messages_per_second", "can_sms", "can_mms",
-              "open_chats", "problem_", "created_at")  # fmt: skip
+    fields = ("number", "state", "country", "platform", "messages_per_second", "paced_by", "can_sms",
+              "can_mms", "open_chats", "problem_", "created_at")  # fmt: skip
     readonly_fields = ("open_chats", "problem_", "created_at")
 
     def has_delete_permission(self, request: HttpRequest, obj: VirtualNumber | None = None) -> bool:

@@ -1,5 +1,6 @@
 """Who may text whom: virtual numbers, chats and their participants."""
 
+from django.contrib.postgres.fields import ArrayField
 from django.core.validators import MinValueValidator, RegexValidator
 from django.db import models
 from django.db.models import Q
@@ -19,6 +20,10 @@ class VirtualNumber(models.Model):
         DRAINING = "draining", "draining: open chats go on, no new ones"
         RETIRED = "retired", "retired"
 
+    class PacedBy(models.TextChoices):
+        TEXTS = "texts", "texts"
+        SEGMENTS = "segments", "segments: a long text counts several times (10DLC)"
+
     id = models.UUIDField(primary_key=True, default=make_id, editable=False)
     number = models.CharField(
         max_length=16,
@@ -32,7 +37,15 @@ class VirtualNumber(models.Model):
     messages_per_second = models.FloatField(
         default=10,
         validators=[MinValueValidator(0.01)],
-        help_text="How many texts a second Vonage lets this number send.",
+        help_text="How many texts or segments a second Vonage lets this number send.",
+    )
+    paced_by = models.CharField(
+        "counted in",
+        max_length=8,
+        choices=PacedBy,
+        default=PacedBy.TEXTS,
+        db_default=PacedBy.TEXTS.value,
+        help_text="What the rate counts. US carriers count the segments of registered long numbers (10DLC).",
     )
     platform = models.ForeignKey(
         Platform,
@@ -54,6 +67,8 @@ class VirtualNumber(models.Model):
     unlinked_since = models.DateTimeField(
         null=True, editable=False, help_text="The number is not linked to our application: its texts do not reach us."
     )
+    # Pacing by segments: when each of the last second was sent. Only the sender changes it.
+    segments_sent_at = ArrayField(models.DateTimeField(), null=True, blank=True, editable=False)
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:

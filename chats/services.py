@@ -1,6 +1,7 @@
 """Start and end chats, and add virtual numbers: the only code that changes them."""
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -24,6 +25,8 @@ EXPIRED = "expired"
 # Texts a second; the validator of VirtualNumber.messages_per_second says the same.
 SLOWEST_RATE = 0.01
 
+# https://www.fcc.gov/consumers/guides/what-toll-free-number-and-how-does-it-work
+_TOLL_FREE = re.compile(r"\+18(00|33|44|55|66|77|88)")
 _ATTEMPTS = 5
 _RACES = ("open_chat_is_named_by_both_numbers", "chat_reference_is_unique")
 
@@ -165,11 +168,12 @@ def add_virtual_number(
     state: VirtualNumber.State = VirtualNumber.State.ACTIVE,
     can_sms: bool = True,
     can_mms: bool = False,
+    paced_by: VirtualNumber.PacedBy | None = None,
 ) -> VirtualNumber:
     """Add a number, in E.164, to the pool of `platform` or, without one, of all.
 
-    An empty `country` is found by the number. Raises CannotAddVirtualNumber when the number is not E.164,
-    exists, or is the phone number of somebody in an open chat.
+    An empty `country` is found by the number, and without `paced_by` so is that. Raises CannotAddVirtualNumber when
+    the number is not E.164, exists, or is the phone number of somebody in an open chat.
     """
     number = number.strip()
     row = VirtualNumber(
@@ -180,6 +184,7 @@ def add_virtual_number(
         can_sms=can_sms,
         can_mms=can_mms,
     )
+    row.paced_by = paced_by or find_pacing(number=number, country=row.country)
     if row.country and row.country not in phonenumbers.SUPPORTED_REGIONS:
         raise CannotAddVirtualNumber("The country must be an ISO 3166 code of two letters, such as US.")
     if messages_per_second is not None:
@@ -200,6 +205,16 @@ def add_virtual_number(
             raise CannotAddVirtualNumber("This is the phone number of a person in an open chat.")
         row.save(force_insert=True)
     return row
+
+
+def find_pacing(*, number: str, country: str) -> VirtualNumber.PacedBy:
+    """Return what the rate of a number in E.164 usually counts: segments for long numbers of the US and Canada.
+
+    https://api.support.vonage.com/hc/en-us/articles/4406782736532
+    """
+    if country in ("US", "CA") and not _TOLL_FREE.match(number):
+        return VirtualNumber.PacedBy.SEGMENTS
+    return VirtualNumber.PacedBy.TEXTS
 
 
 def _lock(*digests: bytes) -> None:

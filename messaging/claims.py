@@ -28,10 +28,11 @@ from messaging.pauses import (
 from proxy_project.encryption import decrypt
 from proxy_project.sql import execute_planned, execute_prepared
 
-# A number that was idle may catch up on this much of its rate at once; the rate is taken a little lower in
-# return, so that no second ever holds more texts than it allows.
+# A number that was idle may catch up on this much of its rate at once, and a text may take this much longer to the
+# carrier than the next. The rate is taken lower in return, so that no second ever holds more there than it allows.
 _CATCH_UP_SECONDS = 0.05
-_RATE_MARGIN = 1 - _CATCH_UP_SECONDS
+_JITTER_SECONDS = 0.05
+_RATE_MARGIN = 1 - _CATCH_UP_SECONDS - _JITTER_SECONDS
 
 _PENDING = "('queued', 'sending', 'unconfirmed')"
 # As in the condition of the index `message_pending_by_person`.
@@ -53,8 +54,8 @@ class Claim:
     encrypted_body: str
     leased_until: datetime
     is_probe: bool
-    channel: str
-    media_of: UUID | None
+    channel: str = "sms"
+    media_of: UUID | None = None
     media: tuple[Media, ...] = ()
 
     @property
@@ -83,57 +84,97 @@ class Result:
     error: SendError | None = None
 
 
-# The numbers that have queued texts: one probe of the index `message_queued` each, however long their queues.
+# Which platforms have queued texts on which numbers: one probe of the index `message_queued_in_turn` each, however
+# long their queues.
 _BUSY = """
-    WITH RECURSIVE busy (id) AS (
-        (SELECT virtual_number_id FROM messaging_message WHERE status = 'queued' ORDER BY virtual_number_id LIMIT 1)
+    WITH RECURSIVE busy (turn_of, number_id) AS (
+        (SELECT turn_of, virtual_number_id FROM messaging_message WHERE status = 'queued'
+          ORDER BY turn_of, virtual_number_id LIMIT 1)
         UNION ALL
-        SELECT (SELECT virtual_number_id FROM messaging_message
-                 WHERE status = 'queued' AND virtual_number_id > busy.id ORDER BY virtual_number_id LIMIT 1)
-          FROM busy WHERE busy.id IS NOT NULL
+        SELECT next.turn_of, next.virtual_number_id
+          FROM busy CROSS JOIN LATERAL (
+               SELECT turn_of, virtual_number_id FROM messaging_message
+                WHERE status = 'queued' AND (turn_of, virtual_number_id) > (busy.turn_of, busy.number_id)
+                ORDER BY turn_of, virtual_number_id LIMIT 1
+               ) AS next
     )
 """
-# `number` locks the numbers it serves, so that two senders share the work and not its pace; `due` holds for each
-# number what its rate allows, in order, and of each person's texts only the first that still waits; `picked`
-# takes from each number in turn. NO KEY: rows that refer to a number may be written meanwhile.
+# What a platform may have sent from a number now: of each person's texts only the first that still waits.
 # PostgreSQL expects the queue to be empty, and would join all of it with all of it: OFFSET 0 makes the question for
-# an earlier text a probe for each text, COALESCE makes it find the picked rows by their id.
+# an earlier text a probe for each text, and LIMIT in the subqueries made of this the question for a text a probe for
+# each number.
+_WAITING = f"""
+    SELECT id, due_at, position, segments, channel
+      FROM messaging_message AS waiting
+     WHERE status = 'queued' AND turn_of = ready.turn_of AND virtual_number_id = ready.number_id AND due_at <= now()
+       AND (expires_at IS NULL OR expires_at > now())
+       AND NOT EXISTS (
+               SELECT FROM messaging_message AS earlier
+                WHERE earlier.participant_id = waiting.participant_id
+                  AND earlier.position < waiting.position
+                  AND earlier.direction = 'out' AND earlier.status IN {_PENDING}
+               OFFSET 0
+           )
+"""
+# Platforms take turns, and each gives its turns to its numbers in turn, the one first that has been free for longest;
+# `place` is the how manieth of its platform something is, and among equals each platform has drawn a lot.
+# `number` locks the numbers that are served, so that two senders share the work and not its pace; `allowed` is what
+# their rates allow: a text goes when those before it are paid for, and, counted in segments, fits into the last
+# second, or is alone in it. NO KEY: rows that refer to a number may be written meanwhile.
+# COALESCE makes PostgreSQL find the picked rows by their id.
 _CLAIM = f"""
     {_BUSY},
+    lot AS MATERIALIZED (SELECT turn_of, random() AS lot FROM busy GROUP BY turn_of),
+    ready AS MATERIALIZED (
+        SELECT ready.turn_of, number_id, lot,
+               lot + row_number() OVER (PARTITION BY ready.turn_of ORDER BY number.next_send_at, number_id) AS place
+          FROM busy AS ready
+          JOIN lot ON lot.turn_of = ready.turn_of
+          JOIN chats_virtualnumber AS number ON number.id = number_id
+         CROSS JOIN LATERAL ({_WAITING} LIMIT 1) AS any_text
+         WHERE next_send_at <= now() AND (%(is_probe)s::bool OR NOT {IS_PAUSED})
+    ),
     number AS (
-        SELECT id, number, messages_per_second * {_RATE_MARGIN} AS rate,
-               GREATEST(next_send_at, now() - interval '{_CATCH_UP_SECONDS} seconds') AS since
-          FROM chats_virtualnumber
-         WHERE id IN (SELECT id FROM busy WHERE id IS NOT NULL) AND next_send_at <= now()
-           AND (%(is_probe)s::bool OR NOT {IS_PAUSED})
-         ORDER BY next_send_at
+        SELECT free.id, number, messages_per_second * {_RATE_MARGIN} AS rate,
+               GREATEST(next_send_at, now() - interval '{_CATCH_UP_SECONDS} seconds') AS since,
+               paced_by = 'segments' AS by_segments, ceil(messages_per_second) AS a_second,
+               ARRAY(SELECT at FROM unnest(segments_sent_at) AS at
+                      WHERE at > now() - interval '{1 + _JITTER_SECONDS} seconds') AS lately
+          FROM (SELECT number_id, min(place) AS place FROM ready GROUP BY number_id) AS wanted
+          JOIN chats_virtualnumber AS free ON free.id = wanted.number_id
+         WHERE next_send_at <= now()
+         ORDER BY wanted.place
          LIMIT %(limit)s
-           FOR NO KEY UPDATE SKIP LOCKED
+           FOR NO KEY UPDATE OF free SKIP LOCKED
     ),
     due AS (
-        SELECT message.id, number.id AS number_id,
-               row_number() OVER (PARTITION BY number.id ORDER BY message.due_at, message.position) AS turn
-          FROM number CROSS JOIN LATERAL (
-               SELECT id, due_at, position
-                 FROM messaging_message AS waiting
-                WHERE status = 'queued' AND virtual_number_id = number.id AND due_at <= now()
-                  AND NOT EXISTS (
-                          SELECT FROM messaging_message AS earlier
-                           WHERE earlier.participant_id = waiting.participant_id
-                             AND earlier.position < waiting.position
-                             AND earlier.direction = 'out' AND earlier.status IN {_NOT_YET_GONE}
-                             AND (earlier.status <> 'preparing' OR earlier.due_at > now())
-                          OFFSET 0
-                      )
+        SELECT message.id, number.id AS number_id, turn_of, lot, place,
+               CASE WHEN by_segments AND channel = 'sms' THEN GREATEST(segments, 1) ELSE 1 END AS cost,
+               row_number() OVER (PARTITION BY turn_of, number.id ORDER BY due_at, position) AS turn
+          FROM number
+          JOIN ready ON ready.number_id = number.id
+         CROSS JOIN LATERAL (
+               {_WAITING}
                 ORDER BY due_at, position
-                LIMIT LEAST(%(limit)s, 1 + floor(extract(epoch FROM now() - number.since) * number.rate)::int)
+                LIMIT LEAST(%(limit)s, 1 + floor(extract(epoch FROM now() - since) * rate)::int)
                ) AS message
     ),
-    picked AS (SELECT id, number_id FROM due ORDER BY turn LIMIT %(limit)s),
+    summed AS (
+        SELECT *, sum(cost) OVER (PARTITION BY number_id ORDER BY turn + lot, id) AS total FROM due
+    ),
+    allowed AS (
+        SELECT summed.id, number_id, cost,
+               lot + row_number() OVER (PARTITION BY turn_of ORDER BY turn, place, summed.id) AS place
+          FROM summed JOIN number ON number.id = number_id
+         WHERE since + (total - cost) / rate * interval '1 second' <= now()
+           AND (NOT by_segments OR cardinality(lately) + total <= GREATEST(a_second, cost))
+    ),
+    picked AS (SELECT id, number_id, cost FROM allowed ORDER BY place LIMIT %(limit)s),
     paced AS (
         UPDATE chats_virtualnumber
-           SET next_send_at = number.since + taken.texts / number.rate * interval '1 second'
-          FROM number JOIN (SELECT number_id, count(*) AS texts FROM picked GROUP BY 1) AS taken
+           SET next_send_at = since + total / rate * interval '1 second',
+               segments_sent_at = CASE WHEN by_segments THEN lately || array_fill(now(), ARRAY[total::int]) END
+          FROM number JOIN (SELECT number_id, sum(cost) AS total FROM picked GROUP BY 1) AS taken
             ON taken.number_id = number.id
          WHERE chats_virtualnumber.id = number.id
     ),
@@ -211,20 +252,24 @@ _NEXT_DUE = f"""
     {_BUSY}
     SELECT extract(epoch FROM min(GREATEST(
                first.due_at, number.next_send_at,
-               (SELECT probe_at FROM messaging_gatewayaccount WHERE name = '{ACCOUNT}' AND paused_at IS NOT NULL)
+               (SELECT CASE WHEN paused_at IS NOT NULL THEN GREATEST(probe_at, paced_at) ELSE paced_at END
+                  FROM (SELECT *, CASE WHEN %(is_paced)s THEN next_send_at END AS paced_at
+                          FROM messaging_gatewayaccount WHERE name = '{ACCOUNT}') AS account)
            )) - now())::float
       FROM busy
-      JOIN chats_virtualnumber AS number ON number.id = busy.id
+      JOIN chats_virtualnumber AS number ON number.id = busy.number_id
      CROSS JOIN LATERAL (
                SELECT due_at FROM messaging_message
-                WHERE status = 'queued' AND virtual_number_id = busy.id ORDER BY due_at LIMIT 1
+                WHERE status = 'queued' AND turn_of = busy.turn_of AND virtual_number_id = busy.number_id
+                ORDER BY due_at LIMIT 1
            ) AS first
 """
 
 
 def seconds_until_due() -> float | None:
     """Return in how many seconds the next queued text may be sent, at the earliest; None when none is queued."""
-    seconds: float | None = execute_planned(_NEXT_DUE, {})[0][0]
+    is_paced = bool(settings.VONAGE_MESSAGES_PER_SECOND)
+    seconds: float | None = execute_planned(_NEXT_DUE, {"is_paced": is_paced})[0][0]
     return seconds
 
 
@@ -374,6 +419,11 @@ _LEASES_ENDED = """
      WHERE status = 'sending' AND due_at <= now()
 """
 _SEND_AGAIN = "UPDATE messaging_message SET status = 'queued' WHERE status = 'unconfirmed' AND due_at <= now()"
+# What an older version queued, and what was queued without a word about it.
+_SAY_WHEN = """
+    UPDATE messaging_message SET expires_at = created_at + %(hours)s * interval '1 hour'
+     WHERE direction = 'out' AND status = 'queued' AND expires_at IS NULL
+"""
 _EXPIRE = f"""
     UPDATE messaging_message
        SET status = 'failed', due_at = NULL, failed_at = now(), error_code = 'expired',
@@ -382,7 +432,7 @@ _EXPIRE = f"""
                                            WHERE name = '{ACCOUNT}' AND paused_at IS NOT NULL),
                'it waited for its turn.'), 200)
      WHERE id IN (SELECT id FROM messaging_message
-                   WHERE direction = 'out' AND status = 'queued' AND created_at < now() - %(hours)s * interval '1 hour'
+                   WHERE direction = 'out' AND status = 'queued' AND expires_at <= now()
                    LIMIT 1000 FOR NO KEY UPDATE SKIP LOCKED)
     RETURNING id
 """
@@ -392,6 +442,7 @@ def settle_overdue() -> None:
     """Move what nobody else will: ended leases, texts without a receipt for too long, texts queued for too long."""
     execute_prepared(_LEASES_ENDED, {"wait": settings.UNCONFIRMED_WAIT_SECONDS})
     execute_prepared(_SEND_AGAIN, {})
+    execute_prepared(_SAY_WHEN, {"hours": settings.SEND_FOR_HOURS})
     with transaction.atomic():
-        for (message_id,) in execute_prepared(_EXPIRE, {"hours": settings.SEND_FOR_HOURS}):
+        for (message_id,) in execute_prepared(_EXPIRE, {}):
             tell_sender(message_id)

@@ -1,6 +1,7 @@
 """The message log, which is also the outbox: every text in or out is one row."""
 
 from typing import NamedTuple
+from uuid import UUID
 
 from django.db import models
 from django.db.models import Func, Q, Value
@@ -9,6 +10,9 @@ from django.db.models.functions import Now
 from chats.models import Chat, Participant, VirtualNumber
 from proxy_project.encryption import EncryptedTextField
 from proxy_project.ids import make_id
+
+# Whose turn it is with texts that are no platform's.
+NO_PLATFORM = UUID(int=0)
 
 
 class Message(models.Model):
@@ -104,6 +108,11 @@ class Message(models.Model):
 
     attempts = models.PositiveSmallIntegerField(default=0, db_default=0)
     due_at = models.DateTimeField(null=True)
+    # When a text that still waits has waited too long; decided when it is queued.
+    expires_at = models.DateTimeField(null=True)
+    # Texts wait in turns with those of other platforms: the platform's id. No foreign key, which would cost each
+    # text a lookup; nobody reads more from it than that two texts have the same.
+    turn_of = models.UUIDField(default=NO_PLATFORM, db_default=NO_PLATFORM, editable=False)
     # Says at most once what must be said at most once, such as that a chat has ended.
     once_key = models.CharField(max_length=120, null=True)  # noqa: DJ001 - null: may be said any number of times
 
@@ -111,6 +120,7 @@ class Message(models.Model):
     error_code = models.CharField(max_length=40, blank=True, default="", db_default="")
     error_detail = models.CharField(max_length=200, blank=True, default="", db_default="")
     error_kind = models.CharField(max_length=13, choices=ErrorKind, blank=True, default="", db_default="")
+    # Counted by us when the text is queued, then by the carrier when it tells.
     segments = models.PositiveSmallIntegerField(null=True)
     price = models.DecimalField(max_digits=12, decimal_places=6, null=True)
     currency = models.CharField(max_length=3, blank=True, default="", db_default="")
@@ -157,8 +167,12 @@ class Message(models.Model):
         indexes = (
             # The transcript of a chat, in the API and the admin.
             models.Index(fields=["chat", "position"], name="message_transcript"),
-            # The sender: what is due for a virtual number.
-            models.Index(fields=["virtual_number", "due_at"], condition=Q(status="queued"), name="message_queued"),
+            # The sender: which platforms have texts on which virtual numbers, and what of them is due.
+            models.Index(
+                fields=["turn_of", "virtual_number", "due_at", "position"],
+                condition=Q(status="queued"),
+                name="message_queued_in_turn",
+            ),
             # The sender: does an earlier text to the same person still wait?
             models.Index(
                 fields=["participant", "position"],
@@ -169,9 +183,9 @@ class Message(models.Model):
             models.Index(
                 fields=["due_at"], condition=Q(status__in=("sending", "unconfirmed")), name="message_in_doubt"
             ),
-            # The sender: queued for too long.
+            # The sender: what has waited too long, and what does not say yet how long it may.
             models.Index(
-                fields=["created_at"], condition=Q(direction="out", status="queued"), name="message_queued_since"
+                fields=["expires_at"], condition=Q(direction="out", status="queued"), name="message_to_expire"
             ),
             # Receipts that bring no client_ref.
             models.Index(

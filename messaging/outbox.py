@@ -3,9 +3,11 @@
 from typing import Protocol
 from uuid import UUID
 
+from django.conf import settings
 from django.db import transaction
 
-from messaging.models import Message
+from messaging.models import NO_PLATFORM, Message
+from messaging.segments import count_segments
 from proxy_project.encryption import digest_number, encrypt
 from proxy_project.ids import make_id
 from proxy_project.sql import execute_prepared
@@ -17,14 +19,22 @@ WAKE_CHANNEL = "texts_queued"
 # fsync included; and without an fsync of its own. A sender that is not woken looks again within a second.
 _WAKE = f"SELECT set_config('synchronous_commit', 'off', true), pg_notify('{WAKE_CHANNEL}', '')"
 
-_QUEUE = """
+# For statements that queue a text of `platform`.
+EXPIRES_AT = """
+    now() + COALESCE(platform.texts_expire_after_minutes * interval '1 minute', %(send_for_hours)s * interval '1 hour')
+"""
+_QUEUE = f"""
     INSERT INTO messaging_message (
         id, direction, kind, status, due_at, virtual_number_id, chat_id, participant_id, stranger_number,
-        stranger_digest, relays_id, body, once_key
-    ) VALUES (
-        %(id)s, 'out', %(kind)s, 'queued', now(), %(virtual_number_id)s, %(chat_id)s, %(participant_id)s,
-        %(stranger_number)s, %(stranger_digest)s, %(relays_id)s, %(body)s, %(once_key)s
-    ) ON CONFLICT DO NOTHING RETURNING id
+        stranger_digest, relays_id, body, segments, once_key, turn_of, expires_at
+    )
+    SELECT %(id)s, 'out', %(kind)s, 'queued', now(), %(virtual_number_id)s, %(chat_id)s, %(participant_id)s,
+           %(stranger_number)s, %(stranger_digest)s, %(relays_id)s, %(body)s, %(segments)s, %(once_key)s,
+           COALESCE(platform.id, '{NO_PLATFORM}'), {EXPIRES_AT}
+      FROM (SELECT) AS text
+      LEFT JOIN chats_chat AS chat ON chat.id = %(chat_id)s
+      LEFT JOIN platforms_platform AS platform ON platform.id = chat.platform_id
+    ON CONFLICT DO NOTHING RETURNING id
 """
 
 
@@ -56,7 +66,7 @@ def queue_text(
         virtual_number_id=recipient.virtual_number_id,
         chat_id=recipient.chat_id,
         participant_id=recipient.id,
-        body=encrypt(body),
+        body=body,
         relays_id=relays,
         once_key=once_key,
     )
@@ -69,7 +79,7 @@ def queue_text_to_stranger(*, virtual_number_id: UUID, phone_number: str, body: 
         virtual_number_id=virtual_number_id,
         stranger_number=encrypt(phone_number),
         stranger_digest=digest_number(phone_number),
-        body=encrypt(body),
+        body=body,
         once_key=once_key,
     )
 
@@ -98,8 +108,10 @@ def _queue(
             "stranger_number": stranger_number,
             "stranger_digest": stranger_digest,
             "relays_id": relays_id,
-            "body": body,
+            "body": encrypt(body),
+            "segments": count_segments(body),
             "once_key": once_key,
+            "send_for_hours": settings.SEND_FOR_HOURS,
         },
     )
     if not rows:

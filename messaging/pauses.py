@@ -67,13 +67,15 @@ def pause_account(*, error: SendError, refused: Collection[UUID]) -> None:
     account = GatewayAccount.objects.select_for_update().get(name=ACCOUNT)
     why = {"pause_code": error.code[:40], "pause_detail": error.detail[:200]}
     if account.paused_at is None:
-        _update(paused_at=Now(), probe_at=_in(probe_wait_seconds(0)), probe_message_id=None, failed_probes=0, **why)
+        wait = max(probe_wait_seconds(0), error.retry_after or 0)
+        _update(paused_at=Now(), probe_at=_in(wait), probe_message_id=None, failed_probes=0, **why)
         transaction.on_commit(
             partial(log.error, "account paused", account=ACCOUNT, code=error.code, reason=error.detail)
         )
     elif account.probe_message_id in refused:
         failed = min(account.failed_probes + 1, 32_000)
-        _update(probe_at=_in(probe_wait_seconds(failed)), probe_message_id=None, failed_probes=failed, **why)
+        wait = max(probe_wait_seconds(failed), error.retry_after or 0)
+        _update(probe_at=_in(wait), probe_message_id=None, failed_probes=failed, **why)
         transaction.on_commit(
             partial(log.info, "account still paused", account=ACCOUNT, code=error.code, probes=failed)
         )

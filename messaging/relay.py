@@ -13,7 +13,8 @@ from messaging import wording
 from messaging.gateways import InboundText
 from messaging.media.intake import keep_media
 from messaging.models import Message
-from messaging.outbox import queue_text, queue_text_to_stranger, wake_senders
+from messaging.outbox import EXPIRES_AT, queue_text, queue_text_to_stranger, wake_senders
+from messaging.segments import count_segments
 from proxy_project.encryption import digest_number, encrypt
 from proxy_project.ids import make_id
 from proxy_project.sql import execute_prepared
@@ -97,11 +98,15 @@ _LOG = """
 _LOG_AND_RELAY = f"""
     WITH inbound AS ({_LOG})
     INSERT INTO messaging_message (
-        id, direction, kind, status, due_at, virtual_number_id, chat_id, participant_id, relays_id, body
+        id, direction, kind, status, due_at, virtual_number_id, chat_id, participant_id, relays_id, body, segments,
+        turn_of, expires_at
     )
     SELECT %(relay_id)s, 'out', 'relay', %(relay_status)s, now() + %(hold_seconds)s * interval '1 second',
-           %(counterpart_number_id)s, chat_id, %(counterpart_id)s, id, body
+           %(counterpart_number_id)s, chat.id, %(counterpart_id)s, inbound.id, inbound.body, %(segments)s,
+           platform.id, {EXPIRES_AT}
       FROM inbound
+      JOIN chats_chat AS chat ON chat.id = inbound.chat_id
+      JOIN platforms_platform AS platform ON platform.id = chat.platform_id
     RETURNING relays_id
 """
 
@@ -127,6 +132,8 @@ def _write_both(
         "hold_seconds": hold_seconds,
         "counterpart_id": counterpart.id,
         "counterpart_number_id": counterpart.virtual_number_id,
+        "segments": count_segments(text.body),
+        "send_for_hours": settings.SEND_FOR_HOURS,
     }
     rows = execute_prepared(_LOG_AND_RELAY, params)
     if not rows:

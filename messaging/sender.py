@@ -23,6 +23,7 @@ from messaging.claims import (
 )
 from messaging.gateways import Gateway, Outcome, SendError
 from messaging.outbox import WAKE_CHANNEL
+from messaging.throttling import Throttling
 
 log = structlog.get_logger(__name__)
 
@@ -54,6 +55,7 @@ class Sender:
         self._todo: queue.SimpleQueue[_Work | None] = queue.SimpleQueue()
         self._done: queue.SimpleQueue[Result] = queue.SimpleQueue()
         self._unrecorded: list[Result] = []
+        self._throttling = Throttling()
         self._in_flight = 0
         # How often the gateway has refused the account. What was claimed before the last time is given back.
         self._refusals = 0
@@ -116,9 +118,13 @@ class Sender:
         """Write down every result there is. What the database does not take now is kept for the next time."""
         while True:
             try:
-                self._unrecorded.append(self._done.get_nowait())
+                result = self._done.get_nowait()
             except queue.Empty:
                 break
+            judged = self._throttling.judge(result)
+            if judged is not result:
+                self._refusals += 1
+            self._unrecorded.append(judged)
             self._in_flight -= 1
         if self._unrecorded:
             _record_results(self._unrecorded)

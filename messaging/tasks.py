@@ -56,6 +56,8 @@ def forget_media(timestamp: int) -> None:
     """Delete, every hour, the attachments whose links have expired."""
     while forgotten := forget_expired_media():
         log.info("attachments deleted", attachments=forgotten)
+
+
 @app.periodic(cron="*/10 * * * *")
 @app.task(queueing_lock="watch_balance", pass_context=False)
 def watch_balance(timestamp: int) -> None:

@@ -67,7 +67,7 @@ class PlatformAdmin(ModelAdmin):
     list_display = ("name", "own_introduction", "keys", "created_at")
     search_fields = ("name",)
     empty_state = "No platforms yet. Add one to get an API key."
-    fields = ("name", "introduction", "passes_on_files", "created_at")
+    fields = ("name", "introduction", "passes_on_files", "texts_expire_after_minutes", "created_at")
     readonly_fields = ("created_at",)
 
     def has_delete_permission(self, request: HttpRequest, obj: Platform | None = None) -> bool:

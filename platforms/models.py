@@ -3,6 +3,7 @@
 import re
 
 from django.core.exceptions import ValidationError
+from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from rest_framework_api_key.models import AbstractAPIKey
 
@@ -10,6 +11,7 @@ from proxy_project.ids import make_id
 
 # What an introduction may name; anything else in braces would reach people as it stands.
 INTRODUCTION_FIELDS = ("name", "counterpart", "platform")
+LONGEST_WAIT_MINUTES = 7 * 24 * 60
 
 
 def validate_introduction(template: str) -> None:
@@ -53,6 +55,13 @@ class Platform(models.Model):
         db_default=False,
         help_text="They usually show who sent them. Off: they are withheld, and both people are told. Pictures, "
         "recordings and videos are always passed on.",
+    )
+    texts_expire_after_minutes = models.PositiveIntegerField(
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(1), MaxValueValidator(LONGEST_WAIT_MINUTES)],
+        help_text="How many minutes a text may wait to be handed to Vonage; then it fails as expired, and its sender "
+        "is told. Counts for texts from now on. Empty: the service's SEND_FOR_HOURS.",
     )
     created_at = models.DateTimeField(auto_now_add=True)
 

@@ -10,7 +10,8 @@ import phonenumbers
 from aiohttp import web
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from simulator.settings import PHONE_NUMBER, Settings
+from simulator.phone_numbers import PHONE_NUMBER
+from simulator.settings import Settings
 from simulator.wire import drop_plus, make_problem
 
 LARGEST_PAGE = 100

@@ -14,6 +14,7 @@ from messaging.media.cleaning import MMS_MAX_BYTES, MMS_TYPES
 from messaging.media.links import make_link
 from messaging.models import Attachment, Message
 from messaging.outbox import queue_text, wake_senders
+from messaging.segments import count_segments
 
 log = structlog.get_logger(__name__)
 
@@ -40,8 +41,9 @@ def release_text(message_id: UUID) -> None:
     text.body = " ".join(filter(None, [text.body, _mark(withheld, wording.WITHHELD), _mark(failed, wording.MISSING)]))
     text.channel = Message.Channel.MMS if _fits_mms(text, stored) else Message.Channel.SMS
     text.media_count = len(stored)
+    text.segments = count_segments("\n".join([text.body, *map(_link, stored)]))
     text.status, text.due_at = Message.Status.QUEUED, Now()
-    text.save(update_fields=["body", "channel", "media_count", "status", "due_at"])
+    text.save(update_fields=["body", "channel", "media_count", "segments", "status", "due_at"])
     wake_senders()
     _tell_writer(text, withheld, failed)
     log.info("media passed on", message=str(message_id), channel=text.channel, stored=len(stored), left_out=len(failed))
@@ -73,11 +75,15 @@ def _fit_links(text: Message, stored: Sequence[Attachment]) -> list[Attachment]:
     room = MAX_TEXT_LENGTH - len(text.body) - wording.LONGEST_MARKS
     fitting = []
     for attachment in stored:
-        room -= 1 + len(make_link(attachment_id=attachment.pk, content_type=attachment.content_type))
+        room -= 1 + len(_link(attachment))
         if room < 0:
             break
         fitting.append(attachment)
     return fitting
+
+
+def _link(attachment: Attachment) -> str:
+    return make_link(attachment_id=attachment.pk, content_type=attachment.content_type)
 
 
 def _mark(attachments: Sequence[Attachment], wording_by_kind: dict[str, str]) -> str:

@@ -90,7 +90,8 @@ def test_nothing_that_is_recorded_holds_a_phone_number(operator: Client, populat
     operator.post(CHATS, {"q": PEOPLE[0]})
     end_all(operator, list(Chat.objects.all()), reason="night")
     operator.post(page_of(population.platforms[0]), {"name": "Rides Ltd", "introduction": ""})
-    fields = {"state": "draining", "country": "US", "platform": "", "messages_per_second": 3, "can_sms": "on"}
+    fields = {"state": "draining", "country": "US", "platform": "", "messages_per_second": 3, "paced_by": "texts",
+              "can_sms": "on"}  # fmt: skip
     operator.post(page_of(population.numbers[0]), fields)
     keys = {"action": "revoke_keys", "confirmed": "yes", "_selected_action": [population.keys[0].pk]}
     operator.post(KEYS, keys)

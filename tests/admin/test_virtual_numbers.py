@@ -26,6 +26,7 @@ def fields_of(number: VirtualNumber, **changes: Any) -> dict[str, Any]:
         "country": number.country,
         "platform": number.platform_id or "",
         "messages_per_second": number.messages_per_second,
+        "paced_by": number.paced_by,
         "can_sms": number.can_sms,
         "can_mms": number.can_mms,
         **changes,
@@ -76,7 +77,7 @@ def test_a_number_is_added_by_the_service(operator: Client, platform: Platform) 
     assert page.status_code == 200
     number = VirtualNumber.objects.get()
     assert (number.number, number.country, number.state) == ("+14155550101", "US", "active")
-    assert (number.messages_per_second, number.platform) == (5, platform)
+    assert (number.messages_per_second, number.paced_by, number.platform) == (5, "segments", platform)
     assert "added successfully" in words_of(page)
 
 
@@ -110,17 +111,19 @@ def test_a_country_in_small_letters_is_taken(operator: Client) -> None:
 def test_what_may_be_edited_is_saved(operator: Client, platform: Platform) -> None:
     [number] = make_pool(1)
     changes = {"state": "draining", "country": "CA", "platform": platform.pk, "messages_per_second": 2.5,
-               "can_sms": False, "can_mms": True}  # fmt: skip
+               "paced_by": "segments", "can_sms": False, "can_mms": True}  # fmt: skip
     assert operator.post(page_of(number), fields_of(number, **changes)).status_code == 302
     number.refresh_from_db()
     assert (number.state, number.country, number.platform) == ("draining", "CA", platform)
-    assert (number.messages_per_second, number.can_sms, number.can_mms) == (2.5, False, True)
+    assert (number.messages_per_second, number.paced_by) == (2.5, "segments")
+    assert (number.can_sms, number.can_mms) == (False, True)
 
 
 def test_the_number_itself_and_its_pacing_cannot_be_edited(operator: Client) -> None:
     [number] = make_pool(1)
     form = operator.get(page_of(number)).context["adminform"].form
-    assert set(form.fields) == {"state", "country", "platform", "messages_per_second", "can_sms", "can_mms"}
+    editable = {"state", "country", "platform", "messages_per_second", "paced_by", "can_sms", "can_mms"}
+    assert set(form.fields) == editable
     number.refresh_from_db()
     forged = {"number": "+14155550199", "next_send_at": "2099-01-01", "created_at": "2099-01-01"}
     operator.post(page_of(number), fields_of(number, state="draining") | forged)

@@ -22,11 +22,12 @@ _FINISHED = """
 
 # What each statement is given, and the indexes that it has to use; `*` is a value that the plan does not know.
 STATEMENTS = {
-    "claim": (claims._CLAIM, {"message_queued", "message_pending_by_person"}),
-    "next due": (claims._NEXT_DUE, {"message_queued"}),
+    "claim": (claims._CLAIM, {"message_queued_in_turn", "message_pending_by_person"}),
+    "next due": (claims._NEXT_DUE, {"message_queued_in_turn"}),
     "leases ended": (claims._LEASES_ENDED, {"message_in_doubt"}),
     "send again": (claims._SEND_AGAIN, {"message_in_doubt"}),
-    "expire": (claims._EXPIRE, {"message_queued_since"}),
+    "say when": (claims._SAY_WHEN, {"message_to_expire"}),
+    "expire": (claims._EXPIRE, {"message_to_expire"}),
     "receipt by reference": (receipts._RECORD_BY_REFERENCE, {"messaging_message_pkey"}),
     "receipt by gateway id": (receipts._RECORD_BY_GATEWAY_ID, {"outbound_gateway_id"}),
 }
@@ -65,7 +66,7 @@ def test_a_long_log_is_not_read(long_log, statement, indexes):
 
 def test_a_plan_without_the_indexes_would_be_noticed(long_log):
     with connection.cursor() as cursor:
-        cursor.execute("DROP INDEX message_queued")
+        cursor.execute("DROP INDEX message_queued_in_turn")
     assert not STATEMENTS["claim"][1] <= set(re.findall(r"(?:using|on) (\w+)", read_plan(claims._CLAIM)))
 
 

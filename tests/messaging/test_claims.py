@@ -188,7 +188,7 @@ def test_claims_push_the_numbers_next_time_by_their_count(virtual_number):
     assert len(claim_texts(limit=40)) == 1
     virtual_number.refresh_from_db()
     assert virtual_number.next_send_at == pytest.approx(
-        now() + timedelta(seconds=1 / 95), abs=timedelta(milliseconds=1)
+        now() + timedelta(seconds=1 / 90), abs=timedelta(milliseconds=1)
     )
     assert claim_texts(limit=40) == []
 

@@ -7,7 +7,7 @@ from collections import Counter
 
 import pytest
 import structlog
-from django.db import connection, connections
+from django.db import connection
 from django.db.models.functions import Now
 
 from chats.models import VirtualNumber
@@ -23,12 +23,12 @@ from messaging.claims import (
 )
 from messaging.gateways import ErrorKind, OutboundText, Outcome, SendError
 from messaging.models import GatewayAccount, Message
-from messaging.sender import Sender
 from tests.chats.helpers import at_once
 from tests.factories import make_pool, make_virtual_number
 from tests.harness.simulator import wait_until
 from tests.messaging.payloads import receipt, sms
 from tests.messaging.rows import Status, ago, lose_the_key, make_queued, make_strangers_queued
+from tests.messaging.senders import running_sender
 from tests.messaging.signing import INBOUND, STATUS, signed_post
 
 pytestmark = pytest.mark.django_db
@@ -350,15 +350,6 @@ def test_many_senders_survive_an_account_that_fails_now_and_then(chat, sara, oma
     assert list(seen.values()) == [list(range(25))] * 2
 
 
-def hang_up_listeners() -> None:
-    """End the connections on which senders of this database listen: they would be in the way of dropping it."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-            " WHERE datname = current_database() AND query LIKE 'LISTEN %'"
-        )
-
-
 class Refusing:
     """A gateway that refuses the account with as many texts as come at once, until it is mended."""
 
@@ -381,25 +372,11 @@ class Refusing:
 def test_a_sender_gives_back_what_it_has_in_its_hands(virtual_number):
     make_strangers_queued(virtual_number, 30)
     gateway = Refusing(at_once=8)
-    sender = Sender(threads=8, make_gateway=lambda: gateway)
-
-    def run() -> None:
-        try:
-            sender.run()
-        finally:
-            connections.close_all()
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    try:
+    with running_sender(gateway, threads=8):
         wait_until(pauses.read_pause)
         wait_until(lambda: not Message.objects.exclude(status=Status.QUEUED, attempts=0).exists())
         # One for each thread; two more were claimed.
         assert len(gateway.sent) <= 8 + 1
         gateway.mended.set()
         wait_until(lambda: Message.objects.filter(status=Status.SENT).count() == 30)
-    finally:
-        sender.stop()
-        thread.join(timeout=10)
-        hang_up_listeners()
     assert pauses.read_pause() is None

@@ -134,6 +134,7 @@ class TestAddVirtualNumber:
             "country": "US",
             "platform": None,
             "messages_per_second": 10,
+            "paced_by": "segments",
         }
         assert (number.state, number.platform) == ("active", None)
 
@@ -142,6 +143,20 @@ class TestAddVirtualNumber:
         assert "platform 'Rides'" in run("add_virtual_number", "+14155550100", *arguments)
         number = VirtualNumber.objects.get()
         assert (number.platform, number.messages_per_second, number.country) == (platform, 0.5, "CA")
+
+    @pytest.mark.parametrize(
+        ("number", "arguments", "paced_by"),
+        [
+            ("+14155550100", [], "segments"),
+            ("+16045550100", [], "segments"),
+            ("+18885550100", ["--country", "US"], "texts"),
+            ("+61491570006", [], "texts"),
+            ("+14155550100", ["--paced-by", "texts"], "texts"),
+            ("+61491570006", ["--paced-by", "segments"], "segments"),
+        ],
+    )
+    def test_long_numbers_of_the_us_and_canada_are_paced_by_segments(self, db, number, arguments, paced_by):
+        assert json.loads(run("add_virtual_number", number, *arguments, "--json"))["paced_by"] == paced_by
 
     @pytest.mark.parametrize(
         "number, country", [("+61491570006", "AU"), ("+883510000000094", ""), ("+447700900001", "")]

@@ -5,6 +5,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from chats.models import VirtualNumber
 from chats.services import CannotAddVirtualNumber, add_virtual_number
 from platforms.models import Platform
 
@@ -29,14 +30,25 @@ class Command(BaseCommand):
             "--rate",
             type=float,
             metavar="N",
-            help="How many texts a second Vonage lets this number send (default: 10).",
+            help="How many texts or segments a second Vonage lets this number send (default: 10).",
+        )
+        parser.add_argument(
+            "--paced-by",
+            choices=VirtualNumber.PacedBy.values,
+            help="What the rate counts (default: segments for long numbers of the US and Canada, else texts).",
         )
         parser.add_argument("--json", action="store_true", help='Print {"id": …, "number": …, …}.')
 
     def handle(self, *, number: str, country: str, rate: float | None, **options: Any) -> str:
         try:
             platform = Platform.objects.get(name=options["platform"]) if options["platform"] else None
-            added = add_virtual_number(number=number, platform=platform, country=country, messages_per_second=rate)
+            added = add_virtual_number(
+                number=number,
+                platform=platform,
+                country=country,
+                messages_per_second=rate,
+                paced_by=VirtualNumber.PacedBy(options["paced_by"]) if options["paced_by"] else None,
+            )
         except Platform.DoesNotExist:
             raise CommandError("There is no platform of this name; create_platform makes one.") from None
         except CannotAddVirtualNumber as error:
@@ -49,6 +61,7 @@ class Command(BaseCommand):
                     "country": added.country,
                     "platform": platform.name if platform else None,
                     "messages_per_second": added.messages_per_second,
+                    "paced_by": added.paced_by,
                 }
             )
         whose = f"the platform {platform.name!r}" if platform else "all platforms"

@@ -1,0 +1,92 @@
+"""A carrier that says to slow down: one number, or the account as a whole."""
+
+import threading
+import time
+from datetime import timedelta
+from uuid import uuid4
+
+import pytest
+from django.utils import timezone
+
+from chats.models import VirtualNumber
+from messaging import pauses
+from messaging.claims import Claim, Result, record_results
+from messaging.gateways import OutboundText, Outcome, SendError
+from messaging.models import GatewayAccount, Message
+from messaging.throttling import Throttling
+from tests.factories import make_pool
+from tests.harness.simulator import wait_until
+from tests.messaging.rows import Status, ago, make_strangers_queued
+from tests.messaging.senders import running_sender
+
+A, B, C, D = (uuid4() for _ in range(4))
+PROBE = uuid4()
+SLOW_DOWN = SendError(Outcome.AGAIN, "429", "Vonage asked to slow down.", retry_after=15, throttled=True)
+OTHER = SendError(Outcome.AGAIN, "500", "Vonage has an internal error.")
+
+
+def result_of(number, error: SendError | None) -> Result:
+    claim = Claim(uuid4(), 1, number, "", "", "", timezone.now(), is_probe=number == PROBE)
+    return Result(claim, error=error) if error else Result(claim, gateway_id="id")
+
+
+@pytest.mark.parametrize(
+    ("answers", "pauses_at"),
+    [
+        ([(A, SLOW_DOWN), (A, SLOW_DOWN), (A, SLOW_DOWN), (A, SLOW_DOWN)], []),
+        ([(A, SLOW_DOWN), (B, SLOW_DOWN), (A, SLOW_DOWN), (B, SLOW_DOWN)], []),
+        ([(A, SLOW_DOWN), (B, SLOW_DOWN), (C, SLOW_DOWN), (D, SLOW_DOWN)], [2]),
+        ([(A, SLOW_DOWN), (B, SLOW_DOWN), (D, None), (C, SLOW_DOWN)], []),
+        ([(A, SLOW_DOWN), (B, SLOW_DOWN), (D, OTHER), (C, SLOW_DOWN)], [3]),
+        ([(A, OTHER), (B, OTHER), (C, OTHER), (D, OTHER)], []),
+        ([(PROBE, SLOW_DOWN), (PROBE, OTHER), (PROBE, SLOW_DOWN), (PROBE, None)], [0, 2]),
+    ],
+)
+def test_several_numbers_in_a_row_are_the_account(answers, pauses_at):
+    throttling = Throttling()
+    judged = [throttling.judge(result_of(*answer)) for answer in answers]
+    errors = [each.error for each in judged]
+    assert [at for at, error in enumerate(errors) if error and error.outcome is Outcome.PAUSE] == pauses_at
+    assert all(errors[at].retry_after == 15 for at in pauses_at)
+
+
+@pytest.mark.django_db
+def test_a_paused_account_waits_as_long_as_it_was_told():
+    account_throttled = SendError(Outcome.PAUSE, "429", SLOW_DOWN.detail, retry_after=15)
+    record_results([result_of(A, account_throttled)])
+    left = GatewayAccount.objects.get().probe_at - timezone.now()
+    assert timedelta(seconds=5) < left <= timedelta(seconds=15)
+
+
+class Throttled:
+    """A gateway that tells everybody to slow down, until it is mended."""
+
+    def __init__(self) -> None:
+        self.mended = threading.Event()
+        self.calls: list[float] = []
+
+    def send(self, text: OutboundText) -> str:
+        self.calls.append(time.monotonic())
+        time.sleep(0.01)
+        if self.mended.is_set():
+            return f"id-{text.reference}"
+        raise SendError(Outcome.AGAIN, "429", "Vonage asked to slow down.", throttled=True)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_throttled_account_is_not_called_by_all_threads_again_and_again():
+    threads = 32
+    for number in make_pool(20):
+        make_strangers_queued(number, 10)
+    VirtualNumber.objects.update(messages_per_second=10_000, next_send_at=ago(hours=1))
+    gateway = Throttled()
+    with running_sender(gateway, threads=threads):
+        account = wait_until(pauses.read_pause, waiting_for="the account to be paused")
+        assert account.pause_code == "429"
+        wait_until(lambda: GatewayAccount.objects.get().failed_probes >= 1, waiting_for="a try in vain")
+        # What was on the wire or in hand when it was noticed, and a try.
+        assert len(gateway.calls) <= threads + threads // 4 + 2
+        gateway.mended.set()
+        wait_until(lambda: pauses.read_pause() is None, waiting_for="the account to go on")
+        texts = Message.objects.filter(status=Status.SENT)
+        wait_until(lambda: texts.count() == 200, timeout=30, waiting_for="all texts to be sent")

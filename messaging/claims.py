@@ -112,7 +112,8 @@ _WAITING = f"""
                SELECT FROM messaging_message AS earlier
                 WHERE earlier.participant_id = waiting.participant_id
                   AND earlier.position < waiting.position
-                  AND earlier.direction = 'out' AND earlier.status IN {_PENDING}
+                  AND earlier.direction = 'out' AND earlier.status IN {_NOT_YET_GONE}
+                  AND (earlier.status <> 'preparing' OR earlier.due_at > now())
                OFFSET 0
            )
 """
@@ -442,7 +443,7 @@ def settle_overdue() -> None:
     """Move what nobody else will: ended leases, texts without a receipt for too long, texts queued for too long."""
     execute_prepared(_LEASES_ENDED, {"wait": settings.UNCONFIRMED_WAIT_SECONDS})
     execute_prepared(_SEND_AGAIN, {})
-    execute_prepared(_SAY_WHEN, {"hours": settings.SEND_FOR_HOURS})
+    execute_planned(_SAY_WHEN, {"hours": settings.SEND_FOR_HOURS})
     with transaction.atomic():
         for (message_id,) in execute_prepared(_EXPIRE, {}):
             tell_sender(message_id)

@@ -26,7 +26,13 @@ from unfold.paginator import InfinitePaginator
 from unfold.widgets import UnfoldAdminTextInputWidget
 
 from chats.models import Chat, Participant, VirtualNumber, mask
-from chats.services import CannotAddVirtualNumber, add_virtual_number, end_chat
+from chats.services import (
+    CannotAddVirtualNumber,
+    VirtualNumberInUse,
+    add_virtual_number,
+    change_number_state,
+    end_chat,
+)
 from chats.transcript import hide_numbers, name_of, read_transcript, short_id, show_time
 from messaging.models import Message
 from platforms.models import Platform, validate_no_phone_number
@@ -87,8 +93,8 @@ class ChatAdmin(ModelAdmin):
     actions = ("end_chats",)
     actions_detail = ("end_one_chat",)
     change_form_after_template = "chats/transcript.html"
-    fields = ("id", "platform", "reference_", "status_", "people", "created_at", "expires_at", "ended_at",
-              "end_reason_", "metadata_")  # fmt: skip
+    fields = ("id", "platform", "reference_", "status_", "people", "created_at", "starts_at", "expires_at",
+              "idle_timeout_seconds", "idle_ends_at", "ended_at", "end_reason_", "metadata_")  # fmt: skip
 
     class Media:
         css = {"all": ("chats/transcript.css",)}
@@ -163,7 +169,7 @@ class ChatAdmin(ModelAdmin):
     ) -> HttpResponse:
         if obj:
             context["transcript"] = read_transcript(chat=obj, limit=TRANSCRIPT_LIMIT)
-            if obj.status != Chat.Status.OPEN:
+            if obj.status == Chat.Status.ENDED:
                 context["actions_detail"] = []
         return super().render_change_form(request, context, *args, obj=obj, **kwargs)
 
@@ -201,7 +207,7 @@ class ChatAdmin(ModelAdmin):
             "opts": self.opts,
             "title": f"End {what}?",
             "consequences": (
-                "The people below can no longer text each other. This cannot be undone.",
+                "The people below can no longer text each other. Only the platform can reopen a chat.",
                 "Nobody is told now; whoever still texts is answered once that the chat has ended.",
                 "Texts that have reached us before are still passed on.",
             ),
@@ -221,7 +227,7 @@ class ChatAdmin(ModelAdmin):
         for chat in chats:
             now = timezone.now()
             # Another may have ended it since it was read: then it has another time.
-            if chat.status == Chat.Status.OPEN and end_chat(chat_id=chat.pk, reason=reason, now=now).ended_at == now:
+            if chat.status != Chat.Status.ENDED and end_chat(chat_id=chat.pk, reason=reason, now=now).ended_at == now:
                 self.log_change(request, chat, f"Ended the chat: {reason}")
                 ended += 1
         if ended:
@@ -237,17 +243,23 @@ class ChatAdmin(ModelAdmin):
     def reference_(self, chat: Chat) -> str:
         return hide_numbers(chat.reference or "", _numbers_of(chat))
 
-    @display(description="Status", label={Chat.Status.OPEN: "success", Chat.Status.ENDED: "default"})
+    @display(
+        description="Status",
+        label={Chat.Status.SCHEDULED: "info", Chat.Status.OPEN: "success", Chat.Status.ENDED: "default"},
+    )
     def status_(self, chat: Chat) -> str:
         return chat.status
 
     @display(description="People")
     def people(self, chat: Chat) -> SafeString:
-        return _lines(f"{name_of(one)} {mask(one.phone_number)}" for one in chat.participants.all())
+        return _lines(
+            f"{name_of(one)} {mask(one.phone_number)}{' (replaced)' if one.replaced_at else ''}"
+            for one in chat.participants.all()
+        )
 
     @display(description="Virtual number")
     def numbers(self, chat: Chat) -> SafeString:
-        return _lines(dict.fromkeys(one.virtual_number.number for one in chat.participants.all()))
+        return _lines(dict.fromkeys(one.virtual_number.number for one in _people_of(chat)))
 
     @display(description="Created", ordering="created_at")
     def created_(self, chat: Chat) -> str | None:
@@ -259,7 +271,8 @@ class ChatAdmin(ModelAdmin):
 
     @display(description="Ends or ended")
     def ends_(self, chat: Chat) -> str | None:
-        return show_time(chat.ended_at or chat.expires_at)
+        planned = [moment for moment in (chat.expires_at, chat.idle_ends_at) if moment]
+        return show_time(chat.ended_at or min(planned, default=None))
 
     @display(description="End reason")
     def end_reason_(self, chat: Chat) -> str:
@@ -295,6 +308,17 @@ class VirtualNumberForm(forms.ModelForm):
         return country
 
 
+class ChangeVirtualNumberForm(VirtualNumberForm):
+    def _post_clean(self) -> None:
+        # As below: within the transaction of the request, and only when all else is well.
+        super()._post_clean()  # type: ignore[misc]
+        if not self.errors and "state" in self.changed_data:
+            try:
+                change_number_state(number_id=self.instance.pk, state=self.cleaned_data["state"])
+            except VirtualNumberInUse as error:
+                self.add_error("state", str(error))
+
+
 class AddVirtualNumberForm(VirtualNumberForm):
     def _post_clean(self) -> None:
         # The last check is the service's, and only trying tells: within the transaction of the request.
@@ -308,7 +332,7 @@ class AddVirtualNumberForm(VirtualNumberForm):
 
 @admin.register(VirtualNumber)
 class VirtualNumberAdmin(ModelAdmin):
-    form = VirtualNumberForm
+    form = ChangeVirtualNumberForm
     list_display = ("number", "country", "state_", "platform_", "messages_per_second", "can_sms", "can_mms",
                     "open_chats", "problem_")  # fmt: skip
     list_filter = ("state", ProblemFilter, "country", ("platform", admin.RelatedOnlyFieldListFilter))
@@ -414,15 +438,19 @@ def _numbers_of(chat: Chat) -> list[str]:
 
 def _describe(chat: Chat) -> str:
     reference = hide_numbers(chat.reference or "", _numbers_of(chat))
-    ended = ", ended already" if chat.status != Chat.Status.OPEN else ""
+    ended = ", ended already" if chat.status == Chat.Status.ENDED else ""
     return f"{short_id(chat.pk)}{f' ({reference})' if reference else ''}, {chat.platform}{ended}"
 
 
 def _describe_people(chat: Chat) -> list[str]:
     return [
-        f"{name_of(one)}, {mask(one.phone_number)}, through {one.virtual_number.number}"
-        for one in chat.participants.all()
+        f"{name_of(one)}, {mask(one.phone_number)}, through {one.virtual_number.number}" for one in _people_of(chat)
     ]
+
+
+def _people_of(chat: Chat) -> list[Participant]:
+    """Return the two people whose chat it is now; those who were replaced are prefetched as well."""
+    return [one for one in chat.participants.all() if one.replaced_at is None]
 
 
 def _lines(lines: Iterable[str]) -> SafeString:

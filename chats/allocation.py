@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
+from typing import Any
 from uuid import UUID
 
 from proxy_project.sql import execute_prepared
@@ -12,42 +14,75 @@ from proxy_project.sql import execute_prepared
 # Whoever can get a lower rank gets it, and among equals chance spreads the chats over the pool.
 _CHOOSE = """
 WITH history AS MATERIALIZED (
-    SELECT phone_digest = %(first)s AS is_first, virtual_number_id, ended_at, chat_id
+    SELECT phone_digest = %(first)s AS is_first, virtual_number_id, ended_at, replaced_at, chat_id
     FROM chats_participant
     WHERE phone_digest IN (%(first)s, %(second)s)
 ),
 together AS MATERIALIZED (
+    -- Who was replaced was not the last one the other texted with.
     SELECT one.chat_id, one.virtual_number_id AS first_id, two.virtual_number_id AS second_id
     FROM history AS one JOIN history AS two USING (chat_id)
-    WHERE one.is_first AND NOT two.is_first
+    WHERE one.is_first AND NOT two.is_first AND one.replaced_at IS NULL AND two.replaced_at IS NULL
+),
+longest AS MATERIALIZED (
+    SELECT greatest(%(cool_down_hours)s::float, max(cool_down_hours)) AS hours FROM platforms_platform
 ),
 taken AS MATERIALIZED (
     -- What they cool down from together is theirs to use again: a late text still goes to the same person.
+    -- How long it takes is for the platform of the ended chat to say; that is asked for the latest chats only.
     SELECT virtual_number_id, bool_or(is_first) AS by_first, bool_or(NOT is_first) AS by_second
     FROM history
-    WHERE ended_at IS NULL
-       OR (ended_at > %(cooling_since)s AND chat_id NOT IN (SELECT chat_id FROM together))
+    WHERE CASE
+              WHEN ended_at IS NULL THEN true
+              WHEN chat_id IN (SELECT chat_id FROM together) THEN %(fresh)s::bool
+              WHEN ended_at <= %(now)s - (SELECT hours FROM longest) * interval '1 hour' THEN false
+              ELSE ended_at > %(now)s - interval '1 hour' * coalesce(
+                  (SELECT cool_down_hours
+                   FROM chats_chat AS ended JOIN platforms_platform AS owner ON owner.id = ended.platform_id
+                   WHERE ended.id = history.chat_id),
+                  %(cool_down_hours)s::float)
+          END
     GROUP BY virtual_number_id
 ),
+usable AS (
+    SELECT id, platform_id, country, true AS is_active, missing_since, unlinked_since
+    FROM chats_virtualnumber
+    WHERE state = 'active' AND can_sms AND (platform_id = %(platform)s OR platform_id IS NULL)
+    UNION ALL
+    -- Named or kept; whether it may be is the caller's to say.
+    SELECT id, platform_id, country, false, missing_since, unlinked_since
+    FROM chats_virtualnumber
+    WHERE id IN (%(first_number)s::uuid, %(second_number)s::uuid)
+      AND NOT (state = 'active' AND can_sms AND (platform_id = %(platform)s OR platform_id IS NULL))
+),
 pool AS MATERIALIZED (
-    SELECT number.id,
-           by_first IS NOT TRUE AS first_free,
-           by_second IS NOT TRUE AS second_free,
+    SELECT id, is_active AND by_first IS NOT TRUE AS first_left, is_active AND by_second IS NOT TRUE AS second_left,
+           CASE WHEN %(first_keeps)s::bool THEN id = %(first_number)s::uuid
+                ELSE by_first IS NOT TRUE
+                     AND CASE WHEN %(first_number)s::uuid IS NULL THEN is_active ELSE id = %(first_number)s::uuid END
+                     AND (%(first_match)s::text <> 'require' OR country = %(first_country)s)
+           END AS first_free,
+           CASE WHEN %(second_keeps)s::bool THEN id = %(second_number)s::uuid
+                ELSE by_second IS NOT TRUE
+                     AND CASE WHEN %(second_number)s::uuid IS NULL THEN is_active ELSE id = %(second_number)s::uuid END
+                     AND (%(second_match)s::text <> 'require' OR country = %(second_country)s)
+           END AS second_free,
            flagged,
-           flagged::int * 4 + (platform_id IS NULL)::int * 2 + (country <> %(first_country)s)::int AS first_rank,
-           flagged::int * 4 + (platform_id IS NULL)::int * 2 + (country <> %(second_country)s)::int AS second_rank
-    FROM chats_virtualnumber AS number LEFT JOIN taken ON taken.virtual_number_id = number.id
+           flagged::int * 4 + (platform_id IS NULL)::int * 2
+               + (%(first_match)s::text <> 'any' AND country <> %(first_country)s)::int AS first_rank,
+           flagged::int * 4 + (platform_id IS NULL)::int * 2
+               + (%(second_match)s::text <> 'any' AND country <> %(second_country)s)::int AS second_rank
+    FROM usable LEFT JOIN taken ON taken.virtual_number_id = usable.id
     CROSS JOIN LATERAL (SELECT missing_since IS NOT NULL OR unlinked_since IS NOT NULL) AS problem (flagged)
-    WHERE state = 'active' AND can_sms
-      AND (number.platform_id = %(platform)s OR number.platform_id IS NULL)
 ),
 best AS MATERIALIZED (
     SELECT count(*) AS size,
+           least(count(*) FILTER (WHERE first_left), count(*) FILTER (WHERE second_left)) AS numbers_left,
            min(first_rank) FILTER (WHERE first_free) AS first_rank,
            min(second_rank) FILTER (WHERE second_free) AS second_rank
     FROM pool
 )
-SELECT best.size,
+SELECT best.size, best.numbers_left,
        coalesce(previous.first_id, same.id, one.id),
        coalesce(previous.second_id, same.id, two.id)
 FROM best
@@ -56,6 +91,7 @@ LEFT JOIN LATERAL (
     FROM together JOIN chats_chat AS chat ON chat.id = chat_id AND chat.platform_id = %(platform)s
     JOIN pool AS one ON one.id = first_id AND one.first_free AND NOT one.flagged
     JOIN pool AS two ON two.id = second_id AND two.second_free AND NOT two.flagged
+    WHERE NOT %(fresh)s::bool
     ORDER BY chat.created_at DESC LIMIT 1
 ) AS previous ON true
 LEFT JOIN LATERAL (
@@ -85,40 +121,74 @@ class NoFreeNumber(Exception):
         self.people = people
 
 
+class CountryMatch(StrEnum):
+    """Whether a person's virtual number must, should or need not be of the country of their phone number."""
+
+    REQUIRE = "require"
+    PREFER = "prefer"
+    ANY = "any"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Seeker:
-    """Somebody who needs a virtual number: the digest of their phone number, and their country."""
+    """Somebody who needs a virtual number: the digest of their phone number, and their country.
+
+    With `number_id` it is this one or none; `keeps_number` says that they hold it by the chat that this is about.
+    """
 
     phone_digest: bytes
-    country: str
+    country: str = ""
+    country_match: CountryMatch = CountryMatch.PREFER
+    number_id: UUID | None = None
+    keeps_number: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChosenNumbers:
+    """The ids of two virtual numbers, usually the same, and how many numbers the busier person has left then."""
+
+    first: UUID
+    second: UUID
+    numbers_left: int
 
 
 def choose_virtual_numbers(
-    *, platform_id: UUID, first: Seeker, second: Seeker, cooling_since: datetime
-) -> tuple[UUID, UUID]:
-    """Return the ids of the virtual numbers for a chat of `first` and `second`, usually the same one twice.
+    *, platform_id: UUID, first: Seeker, second: Seeker, fresh: bool, cool_down_hours: float, now: datetime
+) -> ChosenNumbers:
+    """Return the virtual numbers for a chat of `first` and `second`.
 
-    They get what they had in their latest chat with each other on this platform, where it is still free.
-    Otherwise each gets a number that they neither hold in an open chat nor held, for somebody else, since
-    `cooling_since`: rather the platform's own than a shared one, then rather of their country than of
-    another, then rather the same one. One with a problem at the gateway is taken only when there is no other.
+    They get what they had in their latest chat with each other on this platform, where it is still free; with
+    `fresh`, never what they had in any. Otherwise each gets a number that they neither hold in a chat that has not
+    ended nor cool down from: rather the platform's own than a shared one, then rather of their country than of
+    another, then rather the same one; one with a problem at the gateway only when there is no other.
+    `cool_down_hours` is for chats of platforms that have no cool-down of their own.
 
     Raises NoFreeNumber. Callers hold a lock on each person; the constraint open_chat_is_named_by_both_numbers
     refuses what slips through.
     """
-    [(size, first_id, second_id)] = execute_prepared(
+    [(size, numbers_left, first_id, second_id)] = execute_prepared(
         _CHOOSE,
         {
             "platform": platform_id,
-            "first": first.phone_digest,
-            "second": second.phone_digest,
-            "first_country": first.country,
-            "second_country": second.country,
-            "cooling_since": cooling_since,
+            "fresh": fresh,
+            "cool_down_hours": float(cool_down_hours),
+            "now": now,
+            **_describe("first", first),
+            **_describe("second", second),
         },
     )
     if size == 0:
         raise NoFreeNumber
     if first_id is None or second_id is None:
         raise NoFreeNumber(*(index for index, found in enumerate((first_id, second_id)) if found is None))
-    return first_id, second_id
+    return ChosenNumbers(first=first_id, second=second_id, numbers_left=max(0, numbers_left - 1))
+
+
+def _describe(side: str, seeker: Seeker) -> dict[str, Any]:
+    return {
+        side: seeker.phone_digest,
+        f"{side}_country": seeker.country,
+        f"{side}_match": seeker.country_match.value,
+        f"{side}_number": seeker.number_id,
+        f"{side}_keeps": seeker.keeps_number,
+    }

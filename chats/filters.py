@@ -11,6 +11,17 @@ from rest_framework.request import Request
 
 from chats.models import Chat
 
+# Of chats.pool.Forecast: an example, and what it is.
+_FORECAST = {
+    "numbers": (20, "Virtual numbers that new chats can have."),
+    "held_by_busiest_person": (17, "How many of them the busiest person of your chats holds or cools down from."),
+    "chats_left_for_busiest_person": (
+        3,
+        "How many more chats with others that person can have. At 0 they are refused with `no_free_number`: "
+        "rent more numbers.",
+    ),
+}
+
 
 class ChatFilter(filters.FilterSet):
     status = filters.ChoiceFilter(choices=Chat.Status.choices)
@@ -76,6 +87,29 @@ class ChatPages(Pages):
         except ValueError:
             return False
         return moment is not None and is_aware(moment)
+
+
+class VirtualNumberPages(Pages):
+    """In the order of the numbers."""
+
+    ordering = "number"
+
+    def get_paginated_response_schema(self, schema: dict[str, Any]) -> dict[str, Any]:
+        page = super().get_paginated_response_schema(schema)
+        page["properties"]["forecast"] = {
+            "type": "object",
+            "description": "How far the pool reaches, as far as your own chats tell.",
+            "properties": {
+                field: {"type": "integer", "description": description, "example": example}
+                for field, (example, description) in _FORECAST.items()
+            },
+            "required": list(_FORECAST),
+        }
+        page["required"] = [*page.get("required", ()), "forecast"]
+        return page
+
+    def is_position(self, text: str) -> bool:
+        return text.isascii() and len(text) <= 16 and "\0" not in text
 
 
 class MessagePages(Pages):

@@ -1,4 +1,4 @@
-"""The first text each person gets: what it says, and what became of it."""
+"""What people are told about whom they text with: the first text of each, and that somebody took another's place."""
 
 from collections.abc import Iterable
 from uuid import UUID
@@ -35,6 +35,26 @@ def queue_introduction(*, platform: Platform, participant: Participant, counterp
         body=write_introduction(platform=platform, name=participant.name, counterpart=counterpart.name),
         once_key=_once_key(participant.pk),
     )
+
+
+def announce_replacement(*, counterpart: Participant, leaving: Participant, joining: Participant) -> None:
+    """Queue a text that tells `counterpart` who reads their texts from now on."""
+    queue_text(
+        kind=Message.Kind.ANNOUNCEMENT,
+        recipient=counterpart,
+        body=write_announcement(leaving=leaving.name, joining=joining.name),
+    )
+
+
+def write_announcement(*, leaving: str, joining: str) -> str:
+    """Return what a person is told when `joining` takes the place of `leaving`; either name may be empty.
+
+    The same name is the same person with another phone.
+    """
+    if joining and joining == leaving:
+        return f"{joining} has changed phones. You can go on texting here."
+    instead = f" instead of {leaving}" if leaving else ""
+    return f"You are now texting with {joining or 'somebody else'}{instead}. Texts you send here go to them."
 
 
 def read_introductions(*, participants: Iterable[Participant]) -> dict[UUID, Message]:

@@ -1,7 +1,7 @@
 """Find out whose text it is, from the only two facts it carries: who sent it, and to which number."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from proxy_project.encryption import digest_number
@@ -21,31 +21,46 @@ class Side:
 class Match:
     """What is known about an inbound text.
 
-    `sender` is the person's side of the open chat that goes with the number, else of the one that ended last.
-    `counterpart` is there only while the chat is open. `ended_at` is when the sender's chat ended or expired.
+    `sender` is the person's side of the chat that goes with the number, else of the one that ended last.
+    `counterpart` is there only while the chat is open. `ended_at` is when the chat ended or its time was over, for
+    the sender: who `was_replaced` left it before. `cool_down` is that of the ended chat's platform, if it has its own.
+    A relay stands only as long as the chat has this `revision`; with `moves_idle_end` it puts off the chat's end.
     """
 
     virtual_number_id: UUID | None
     sender: Side | None
     counterpart: Side | None
     ended_at: datetime | None
+    is_scheduled: bool = False
+    was_replaced: bool = False
+    cool_down: timedelta | None = None
+    revision: int = 0
+    moves_idle_end: bool = False
 
 
-# At most one open chat goes with a number and a digest: the constraint `open_chat_is_named_by_both_numbers`.
+# At most one open or scheduled chat goes with a number and a digest: `open_chat_is_named_by_both_numbers`.
 _FIND = """
-    SELECT number.id, sender.id, sender.chat_id, counterpart.id, counterpart.virtual_number_id,
-           COALESCE(sender.ended_at, CASE WHEN chat.expires_at <= now() THEN chat.expires_at END)
+    SELECT number.id, sender.id, sender.chat_id, counterpart.id, counterpart.virtual_number_id, over.at,
+           chat.status = 'scheduled', sender.replaced_at IS NOT NULL,
+           CASE WHEN over.at IS NOT NULL
+                THEN (SELECT cool_down_hours FROM platforms_platform WHERE id = chat.platform_id) END,
+           chat.revision, chat.idle_ends_at < now() + chat.idle_timeout_seconds * interval '1 second'
       FROM chats_virtualnumber number
       LEFT JOIN LATERAL (
-               SELECT id, chat_id, ended_at
+               SELECT id, chat_id, ended_at, replaced_at
                  FROM chats_participant
                 WHERE phone_digest = %(digest)s AND virtual_number_id = number.id
                 ORDER BY ended_at DESC NULLS FIRST
                 LIMIT 1
            ) sender ON TRUE
       LEFT JOIN chats_chat chat ON chat.id = sender.chat_id
+      LEFT JOIN LATERAL (
+               SELECT COALESCE(sender.ended_at, CASE WHEN ends_at <= now() THEN ends_at END) AS at
+                 FROM (SELECT LEAST(chat.expires_at, chat.idle_ends_at) AS ends_at) AS planned
+           ) over ON TRUE
       LEFT JOIN chats_participant counterpart
         ON counterpart.chat_id = sender.chat_id AND counterpart.id <> sender.id AND counterpart.ended_at IS NULL
+       AND chat.status = 'open'
      WHERE number.number = %(to_number)s
 """
 
@@ -55,10 +70,18 @@ def find_match(*, from_number: str, to_number: str) -> Match:
     rows = execute_prepared(_FIND, {"digest": digest_number(from_number), "to_number": to_number})
     if not rows:
         return Match(None, None, None, None)
-    number_id, sender_id, chat_id, counterpart_id, counterpart_number_id, ended_at = rows[0]
+    number_id, sender_id, chat_id, counterpart_id, counterpart_number_id, ended_at, *of_chat = rows[0]
+    if not sender_id:
+        return Match(number_id, None, None, None)
+    is_scheduled, was_replaced, cool_down_hours, revision, moves_idle_end = of_chat
     return Match(
         virtual_number_id=number_id,
-        sender=Side(sender_id, chat_id, number_id) if sender_id else None,
+        sender=Side(sender_id, chat_id, number_id),
         counterpart=Side(counterpart_id, chat_id, counterpart_number_id) if counterpart_id and not ended_at else None,
         ended_at=ended_at,
+        is_scheduled=is_scheduled,
+        was_replaced=was_replaced,
+        cool_down=None if cool_down_hours is None else timedelta(hours=cool_down_hours),
+        revision=revision,
+        moves_idle_end=bool(moves_idle_end),
     )

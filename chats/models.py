@@ -91,10 +91,15 @@ class VirtualNumber(models.Model):
 class Chat(models.Model):
     """Two people texting through virtual numbers, open until ended.
 
-    OPEN → ENDED. Moved only by `chats.services`, which moves the participants with it.
+        SCHEDULED → OPEN ⇄ ENDED      by its start, end or expiry, and reopening
+            └────────────────↑        called off before it started
+
+    Moved only by `chats.services`, which moves the participants with it. A chat that is scheduled holds its virtual
+    numbers like an open one, and passes nothing on. docs/decisions/0017-lifecycle.md
     """
 
     class Status(models.TextChoices):
+        SCHEDULED = "scheduled"
         OPEN = "open"
         ENDED = "ended"
 
@@ -104,7 +109,13 @@ class Chat(models.Model):
     status = models.CharField(max_length=10, choices=Status, default=Status.OPEN)
     end_reason = models.CharField(max_length=100, blank=True)
     metadata = models.JSONField(default=dict, blank=True)
+    starts_at = models.DateTimeField(null=True, blank=True)
     expires_at = models.DateTimeField(null=True, blank=True)
+    # The end after silence: how much of it, and when it will have been enough; texts move that, coarsely.
+    idle_timeout_seconds = models.PositiveIntegerField(null=True, blank=True)
+    idle_ends_at = models.DateTimeField(null=True, blank=True)
+    # How often it changed who is texted here. A relay that was decided on before is decided anew.
+    revision = models.PositiveIntegerField(default=0, db_default=0, editable=False)
     created_at = models.DateTimeField(auto_now_add=True)
     ended_at = models.DateTimeField(null=True, blank=True)
 
@@ -117,10 +128,15 @@ class Chat(models.Model):
                 condition=Q(reference__isnull=False),
                 name="chat_reference_is_unique",
             ),
-            # An ended chat says when; an open one has not ended.
+            # An ended chat says when; any other has not ended.
             models.CheckConstraint(
-                condition=Q(status="open", ended_at__isnull=True) | Q(status="ended", ended_at__isnull=False),
+                condition=Q(status__in=("scheduled", "open"), ended_at__isnull=True)
+                | Q(status="ended", ended_at__isnull=False),
                 name="chat_ended_at_follows_status",
+            ),
+            # The worker finds it by that time, and by nothing else.
+            models.CheckConstraint(
+                condition=~Q(status="scheduled") | Q(starts_at__isnull=False), name="scheduled_chat_has_a_start"
             ),
         )
         indexes = (
@@ -134,6 +150,16 @@ class Chat(models.Model):
                 condition=Q(status="open", expires_at__isnull=False),
                 name="chat_to_expire",
             ),
+            # The worker that ends chats after silence.
+            models.Index(
+                fields=["idle_ends_at"],
+                condition=Q(status="open", idle_ends_at__isnull=False),
+                name="chat_gone_silent",
+            ),
+            # The worker that starts chats on time.
+            models.Index(fields=["starts_at"], condition=Q(status="scheduled"), name="chat_to_start"),
+            # GET /virtual-numbers: a platform's chats that hold a number, or whose people cool down from it.
+            models.Index(fields=["platform", "ended_at"], name="chat_by_end"),
         )
 
     def __str__(self) -> str:
@@ -141,7 +167,11 @@ class Chat(models.Model):
 
 
 class Participant(models.Model):
-    """One person in one chat. `ended_at` is empty while texts are passed on to and from them."""
+    """One person in one chat.
+
+    `ended_at` is empty while the chat is scheduled or open: then they hold their virtual number. `replaced_at` is
+    when another person or phone took their side of it; the row stays, so that their late texts are known.
+    """
 
     id = models.UUIDField(primary_key=True, default=make_id, editable=False)
     chat = models.ForeignKey(Chat, on_delete=models.CASCADE, related_name="participants")
@@ -153,9 +183,10 @@ class Participant(models.Model):
         VirtualNumber, on_delete=models.PROTECT, related_name="participants", db_index=False
     )
     ended_at = models.DateTimeField(null=True, blank=True)
+    replaced_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
-        ordering = ("position",)
+        ordering = ("position", "id")
         constraints = (
             # The rule of masking: an inbound text carries nothing but the two numbers, and must name one open chat.
             models.UniqueConstraint(
@@ -163,11 +194,17 @@ class Participant(models.Model):
                 condition=Q(ended_at__isnull=True),
                 name="open_chat_is_named_by_both_numbers",
             ),
-            # Nobody texts themselves.
-            models.UniqueConstraint(fields=["chat", "phone_digest"], name="participants_differ"),
-            # A chat is two people.
+            # Nobody texts themselves. Who was replaced may come back.
             models.UniqueConstraint(
-                fields=["chat", "position"], condition=Q(ended_at__isnull=True), name="chat_has_two_sides"
+                fields=["chat", "phone_digest"], condition=Q(replaced_at__isnull=True), name="people_of_a_chat_differ"
+            ),
+            # A chat is two people, also when it is reopened.
+            models.UniqueConstraint(
+                fields=["chat", "position"], condition=Q(replaced_at__isnull=True), name="chat_has_two_people"
+            ),
+            # Who was replaced holds no number any more.
+            models.CheckConstraint(
+                condition=Q(replaced_at__isnull=True) | Q(ended_at__isnull=False), name="replaced_participant_has_ended"
             ),
             models.CheckConstraint(condition=Q(position__in=(1, 2)), name="participant_is_first_or_second"),
         )

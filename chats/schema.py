@@ -12,6 +12,39 @@ of them texts to it is passed on to the other, who never sees their phone number
 
 The same `reference` again, with the same people, returns the same chat with status 200 and texts nobody, so
 that a request whose answer was lost can be repeated; with other people it is refused with 409.
+
+With `starts_at` the chat is `scheduled`: its virtual numbers are set aside now, people are introduced then, and
+whoever texts before is told that the chat has not started yet.
+"""
+CHANGE_CHAT = """\
+Changes when the chat starts and ends, and its metadata; what is left out stays as it is. A chat that has started
+has no start to change (409 `chat_started`), and of one that has ended only the metadata can be changed (409
+`chat_ended`). A new `idle_timeout_seconds` counts from now.
+"""
+END_CHAT = """\
+Nothing more is passed on; whoever still texts is told once that the chat has ended. A scheduled chat is called off.
+A chat that has ended already is returned as it is, and nobody is texted.
+"""
+REOPEN_CHAT = """\
+The same two people text again on the virtual numbers they know. That is refused with 409 `virtual_number_taken` when
+one of them has, or had within the cool-down, a chat with somebody else on the number, since a late text could then
+reach the wrong person; and with `takes_no_chats` when the number is draining or retired. Start a new chat then.
+
+An `expires_at` that has passed needs a new one, or null. A chat that has not ended is returned as it is.
+"""
+REPLACE_PARTICIPANT = """\
+Another person, or the same one with a new phone, takes a participant's place: `phone_number`, and `name` unless it
+stays. From the answer on, nothing that the old phone texts is passed on, and texts that still wait to be sent to it
+are not sent; their writer is told. The other person is told who reads their texts now and keeps their virtual
+number; the new one is introduced.
+
+The chat shows the new person, with an id of their own, among `participants`, and the old one among
+`former_participants`. The same request again changes nothing.
+"""
+LIST_VIRTUAL_NUMBERS = """\
+The virtual numbers that your chats can have, your own and those shared with other platforms, in the order of the
+numbers. What is counted is your own chats only. `forecast` says how many more chats with others the busiest person
+of your chats can have before there is no number left for them.
 """
 
 
@@ -19,6 +52,8 @@ def error(description: str) -> OpenApiResponse:
     """Return the documentation of an error response."""
     return OpenApiResponse(ErrorResponseSerializer, description)
 
+
+_IDS = ("0198f2c4-6a10-7c3e-9d55-0b6d4c1f2a13", "0198f2d1-90b2-7a41-8f6e-51c02b7d9a20")
 
 EVERY_ERROR = {
     401: error("There is no API key, or it does not exist, is revoked or has expired."),
@@ -66,8 +101,12 @@ _CHAT: dict[str, Any] = {
             },
         },
     ],
+    "former_participants": [],
     "metadata": {"booking": 8812},
+    "starts_at": None,
     "expires_at": "2030-01-31T18:00:00Z",
+    "idle_timeout_seconds": None,
+    "idle_ends_at": None,
     "created_at": "2030-01-30T09:12:44.512307Z",
     "ended_at": None,
 }
@@ -82,8 +121,53 @@ START_CHAT_REQUEST = OpenApiExample(
     },
     request_only=True,
 )
+SCHEDULE_CHAT_REQUEST = OpenApiExample(
+    "Later, on a number that is named",
+    value={
+        "participants": [{**_PEOPLE[0], "country_match": "require"}, _PEOPLE[1]],
+        "reference": "booking-8813",
+        "starts_at": "2030-01-31T08:00:00Z",
+        "expires_at": "2030-01-31T18:00:00Z",
+        "idle_timeout_seconds": 7200,
+        "virtual_number": {"named": "+14155550100"},
+    },
+    request_only=True,
+)
+CHANGE_CHAT_REQUEST = OpenApiExample(
+    "Two hours more, or after half an hour of silence",
+    value={"expires_at": "2030-01-31T20:00:00Z", "idle_timeout_seconds": 1800, "metadata": {"booking": 8812}},
+    request_only=True,
+)
+REOPEN_CHAT_REQUEST = OpenApiExample("For a lost item", value={"expires_at": "2030-02-01T18:00:00Z"}, request_only=True)
+REPLACE_PARTICIPANT_REQUEST = OpenApiExample(
+    "Another driver", value={"phone_number": "+14155550125", "name": "Alice"}, request_only=True
+)
+REPLACED_PARTICIPANT = OpenApiExample(
+    "With another driver",
+    value={
+        **_CHAT,
+        "participants": [
+            _CHAT["participants"][0],
+            {**_CHAT["participants"][1], "id": _IDS[1], "name": "Alice", "phone_number": "+1••••••••25"},
+        ],
+        "former_participants": [
+            {
+                "id": _IDS[0],
+                "name": "Omar",
+                "phone_number": "+1••••••••24",
+                "replaced_at": "2030-01-30T09:30:00.180220Z",
+            }
+        ],
+    },
+    response_only=True,
+    status_codes=["200"],
+)
 CHAT = OpenApiExample("A chat", value=_CHAT, response_only=True, status_codes=["200", "201"])
-END_CHAT_REQUEST = OpenApiExample("With a reason", value={"reason": "trip finished"}, request_only=True)
+END_CHAT_REQUEST = OpenApiExample(
+    "With a reason",
+    value={"reason": "trip finished", "closing_text": "Thank you for riding with us."},
+    request_only=True,
+)
 ENDED_CHAT = OpenApiExample(
     "An ended chat",
     value={
@@ -139,13 +223,57 @@ NO_FREE_NUMBER = OpenApiExample(
         "errors": [
             {
                 "code": "no_free_number",
-                "detail": "This person has, or had lately, a chat on every virtual number there is for them.",
+                "detail": "This person has, or had lately, a chat on every virtual number there is for them, "
+                "as far as the request allows.",
                 "attr": "participants.0.phone_number",
             }
         ],
     },
     response_only=True,
     status_codes=["409"],
+)
+VIRTUAL_NUMBER = OpenApiExample(
+    "A number of your own",
+    value={
+        "id": "0198f2a0-11d7-7e0c-b1a4-6f2f8d3c5b01",
+        "number": "+14155550100",
+        "country": "US",
+        "state": "active",
+        "can_sms": True,
+        "can_mms": False,
+        "is_shared": False,
+        "open_chats": 17,
+        "cooling_down": 4,
+    },
+    response_only=True,
+    status_codes=["200"],
+)
+
+
+def _conflict(title: str, *, code: str, detail: str) -> OpenApiExample:
+    return OpenApiExample(
+        title,
+        value={"type": "client_error", "errors": [{"code": code, "detail": detail, "attr": None}]},
+        response_only=True,
+        status_codes=["409"],
+    )
+
+
+CHAT_ENDED = _conflict(
+    "It has ended",
+    code="chat_ended",
+    detail="The chat has ended: only its metadata can be changed. Reopen it first.",
+)
+VIRTUAL_NUMBER_TAKEN = _conflict(
+    "Its number is in use",
+    code="virtual_number_taken",
+    detail="Somebody of this chat has, or had lately, a chat with somebody else on its virtual number. "
+    "Start a new chat instead.",
+)
+ALREADY_REPLACED = _conflict(
+    "Somebody else was faster",
+    code="already_replaced",
+    detail="Somebody else has taken this person's place already.",
 )
 REFERENCE_TAKEN = OpenApiExample(
     "Reference taken",

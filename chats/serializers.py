@@ -5,6 +5,7 @@ import re
 import unicodedata
 from collections.abc import Iterator, Mapping
 from datetime import datetime
+from operator import attrgetter
 from typing import Any
 from uuid import UUID
 
@@ -14,9 +15,11 @@ from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from chats.models import Chat, Participant, mask
+from chats.allocation import CountryMatch
+from chats.models import Chat, Participant, VirtualNumber, mask
 from chats.phone_numbers import InvalidPhoneNumber, PhoneNumber, parse_phone_number
-from chats.services import Person
+from chats.pool import NumberUsage
+from chats.services import NumberChoice, Person
 from messaging.media.links import make_link
 from messaging.models import Attachment, Message
 from platforms.models import validate_no_phone_number
@@ -24,6 +27,8 @@ from platforms.models import validate_no_phone_number
 METADATA_KEYS = 50
 METADATA_BYTES = 4096
 METADATA_DEPTH = 10
+# A minute, so that people have time to answer; and a year.
+IDLE_TIMEOUT_SECONDS = (60, 366 * 24 * 3600)
 
 _OUTBOUND_STATUSES = [status for status in Message.Status if status not in Message.INBOUND_STATUSES]
 # Control characters, lone surrogates, and the separators of lines and paragraphs.
@@ -60,6 +65,22 @@ class LineField(serializers.CharField):
         text: str = super().to_internal_value(data)
         if any(unicodedata.category(character) in _NOT_ONE_LINE for character in text):
             self.fail("not_one_line")
+        return text
+
+
+class TextField(serializers.CharField):
+    """A text to people, of one or more lines."""
+
+    default_error_messages = {"not_text": "Must not contain control characters."}
+
+    def to_internal_value(self, data: Any) -> str:
+        text: str = super().to_internal_value(data)
+        if any(unicodedata.category(character) in ("Cc", "Cs") and character != "\n" for character in text):
+            self.fail("not_text")
+        try:
+            validate_no_phone_number(text)
+        except DjangoValidationError as error:
+            raise serializers.ValidationError(error.messages, code="phone_number") from None
         return text
 
 
@@ -143,6 +164,21 @@ class MetadataField(serializers.Field[dict[str, Any], Any, Any, Any]):
         return value
 
 
+class CountryMatchField(serializers.ChoiceField):
+    """Whether the virtual number is of the country of a person's phone number."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(
+            choices=[match.value for match in CountryMatch],
+            help_text="Whether their virtual number must be, should be (the default) or need not be of the country "
+            "of their phone number.",
+            **kwargs,
+        )
+
+    def to_internal_value(self, data: Any) -> CountryMatch:
+        return CountryMatch(super().to_internal_value(data))
+
+
 class PersonSerializer(StrictSerializer):
     """Somebody who is to take part in a chat."""
 
@@ -156,9 +192,47 @@ class PersonSerializer(StrictSerializer):
         max_length=40,
         help_text="What the other person is told, in the introduction. Must not contain a phone number.",
     )
+    country_match = CountryMatchField(required=False)
 
 
-class StartChatSerializer(StrictSerializer):
+class NumberChoiceSerializer(StrictSerializer):
+    """Which virtual numbers a chat gets; without it, those of the two people's last chat, or any that suits."""
+
+    named = LineField(
+        required=False,
+        allow_null=True,
+        max_length=40,
+        help_text="This one, by its `id` or number, for both people. A reserved one is only given when it is named.",
+    )
+    fresh = serializers.BooleanField(
+        required=False, help_text="None that the two people had before. Not together with `named`."
+    )
+
+    def validate(self, attrs: dict[str, Any]) -> NumberChoice:
+        choice = NumberChoice(named=attrs.get("named"), fresh=attrs.get("fresh") or False)
+        if choice.named and choice.fresh:
+            raise serializers.ValidationError(
+                {"fresh": ["A number that is named is named, fresh or not: give only one of the two."]},
+                code="fresh_and_named",
+            )
+        return choice
+
+
+class TimesSerializer(StrictSerializer):
+    """When a chat ends by itself."""
+
+    expires_at = ZonedDateTimeField(required=False, allow_null=True, help_text="When the chat ends by itself.")
+    idle_timeout_seconds = serializers.IntegerField(
+        required=False,
+        allow_null=True,
+        min_value=IDLE_TIMEOUT_SECONDS[0],
+        max_value=IDLE_TIMEOUT_SECONDS[1],
+        help_text="The chat ends when no text was passed on for so long. It never ends earlier, and at most a "
+        "twentieth of it (and never more than a minute) later.",
+    )
+
+
+class StartChatSerializer(TimesSerializer):
     """A chat that is to be started."""
 
     participants = PersonSerializer(
@@ -173,7 +247,12 @@ class StartChatSerializer(StrictSerializer):
         max_length=100,
         help_text="Your own id of the chat. The same reference again returns the same chat.",
     )
-    expires_at = ZonedDateTimeField(required=False, allow_null=True, help_text="When the chat ends by itself.")
+    starts_at = ZonedDateTimeField(
+        required=False,
+        allow_null=True,
+        help_text="When people are introduced and can text. Until then the chat is `scheduled`.",
+    )
+    virtual_number = NumberChoiceSerializer(required=False, allow_null=True)
     metadata = MetadataField(
         required=False,
         allow_null=True,
@@ -181,13 +260,51 @@ class StartChatSerializer(StrictSerializer):
     )
 
     def validate_participants(self, value: list[dict[str, Any]]) -> list[Person]:
-        return [Person(phone_number=person["phone_number"], name=person.get("name") or "") for person in value]
+        return [
+            Person(
+                phone_number=person["phone_number"],
+                name=person.get("name") or "",
+                country_match=person.get("country_match", CountryMatch.PREFER),
+            )
+            for person in value
+        ]
+
+
+class ChangeChatSerializer(TimesSerializer):
+    """What is to be changed; what is left out stays, and null takes an end away."""
+
+    starts_at = ZonedDateTimeField(required=False, help_text="Only of a chat that has not started.")
+    metadata = MetadataField(required=False, help_text="Replaces what was there.")
 
 
 class EndChatSerializer(StrictSerializer):
     """A chat that is to be ended."""
 
     reason = LineField(required=False, allow_null=True, max_length=100, help_text="Kept as the chat's `end_reason`.")
+    closing_text = TextField(
+        required=False,
+        allow_null=True,
+        max_length=600,
+        help_text="The last text, to both people. Must not contain a phone number. Not sent when the chat has never "
+        "started, or has ended already.",
+    )
+
+
+class ReopenChatSerializer(TimesSerializer):
+    """A chat that is to be opened again; what is left out is as it was."""
+
+
+class ReplaceParticipantSerializer(PersonSerializer):
+    """Who takes the place of a participant."""
+
+    name = NameField(
+        required=False,
+        allow_blank=True,
+        allow_null=True,
+        max_length=40,
+        help_text="What the other person is told. Left out, it stays: the same person with a new phone.",
+    )
+    virtual_number = NumberChoiceSerializer(required=False, allow_null=True)
 
 
 class MessageErrorSerializer(serializers.Serializer[Any]):
@@ -228,6 +345,18 @@ class ParticipantSerializer(serializers.Serializer[Participant]):
         return None if message is None else dict(IntroductionSerializer(message).data)
 
 
+class FormerParticipantSerializer(serializers.Serializer[Participant]):
+    """Somebody whose place in a chat another took."""
+
+    id = serializers.UUIDField()
+    name = serializers.CharField()
+    phone_number = serializers.SerializerMethodField(help_text="Hidden but for its ends.")
+    replaced_at = serializers.DateTimeField()
+
+    def get_phone_number(self, participant: Participant) -> str:
+        return mask(participant.phone_number)
+
+
 class ChatSerializer(serializers.Serializer[Chat]):
     """Two people texting through virtual numbers."""
 
@@ -237,9 +366,13 @@ class ChatSerializer(serializers.Serializer[Chat]):
     reference = serializers.CharField(allow_null=True)
     end_reason = serializers.SerializerMethodField()
     virtual_numbers = serializers.SerializerMethodField(help_text="One, or two when each person has their own.")
-    participants = ParticipantSerializer(many=True)
+    participants = serializers.SerializerMethodField(help_text="The two people whose chat it is now.")
+    former_participants = serializers.SerializerMethodField(help_text="Who was replaced, the last one last.")
     metadata = MetadataField()
+    starts_at = serializers.DateTimeField(allow_null=True)
     expires_at = serializers.DateTimeField(allow_null=True)
+    idle_timeout_seconds = serializers.IntegerField(allow_null=True)
+    idle_ends_at = serializers.DateTimeField(allow_null=True, help_text="When it ends if nobody texts until then.")
     created_at = serializers.DateTimeField()
     ended_at = serializers.DateTimeField(allow_null=True)
 
@@ -247,7 +380,51 @@ class ChatSerializer(serializers.Serializer[Chat]):
         return chat.end_reason or None
 
     def get_virtual_numbers(self, chat: Chat) -> list[str]:
-        return list(dict.fromkeys(person.virtual_number.number for person in chat.participants.all()))
+        return list(dict.fromkeys(person.virtual_number.number for person in self._people(chat)))
+
+    @extend_schema_field(ParticipantSerializer(many=True))
+    def get_participants(self, chat: Chat) -> list[dict[str, Any]]:
+        return [dict(ParticipantSerializer(person, context=self.context).data) for person in self._people(chat)]
+
+    @extend_schema_field(FormerParticipantSerializer(many=True))
+    def get_former_participants(self, chat: Chat) -> list[dict[str, Any]]:
+        former = [person for person in chat.participants.all() if person.replaced_at]
+        former.sort(key=attrgetter("replaced_at"))
+        return [dict(FormerParticipantSerializer(person).data) for person in former]
+
+    def _people(self, chat: Chat) -> list[Participant]:
+        # The view has prefetched them all.
+        return [person for person in chat.participants.all() if person.replaced_at is None]
+
+
+class VirtualNumberSerializer(serializers.Serializer[VirtualNumber]):
+    """A virtual number that your chats can have."""
+
+    # Its context must hold `usage`: the NumberUsage of each number in use, by its id.
+    id = serializers.UUIDField()
+    number = serializers.CharField()
+    country = serializers.CharField(help_text="ISO 3166 code; empty for a number of no country.")
+    state = serializers.ChoiceField(choices=VirtualNumber.State.choices)
+    can_sms = serializers.BooleanField()
+    can_mms = serializers.BooleanField()
+    is_shared = serializers.SerializerMethodField(help_text="Whether other platforms' chats can have it too.")
+    open_chats = serializers.SerializerMethodField(help_text="Your chats on it that are open or scheduled.")
+    cooling_down = serializers.SerializerMethodField(
+        help_text="People of your chats who are not given it for somebody else yet."
+    )
+
+    def get_is_shared(self, number: VirtualNumber) -> bool:
+        return number.platform_id is None
+
+    def get_open_chats(self, number: VirtualNumber) -> int:
+        return self._usage(number).open_chats
+
+    def get_cooling_down(self, number: VirtualNumber) -> int:
+        return self._usage(number).cooling_down
+
+    def _usage(self, number: VirtualNumber) -> NumberUsage:
+        usage: Mapping[UUID, NumberUsage] = self.context["usage"]
+        return usage.get(number.pk, NumberUsage())
 
 
 class AttachmentSerializer(serializers.Serializer[Attachment]):

@@ -4,9 +4,17 @@ import structlog
 from django.utils import timezone
 from procrastinate.contrib.django import app
 
-from chats.services import end_expired_chats
+from chats.services import end_expired_chats, start_due_chats
 
 log = structlog.get_logger(__name__)
+
+
+@app.periodic(cron="* * * * * */5")
+@app.task(queueing_lock="start_scheduled_chats", pass_context=False)
+def start_scheduled_chats(timestamp: int) -> None:
+    """Start, every five seconds, the chats whose time has come, and introduce their people."""
+    while started := start_due_chats(now=timezone.now()):
+        log.info("chats started", chats=started)
 
 
 @app.periodic(cron="* * * * * */10")
@@ -14,7 +22,7 @@ log = structlog.get_logger(__name__)
 def close_expired_chats(timestamp: int) -> None:
     """End, every ten seconds, the chats whose time has come; their virtual numbers cool down from then on."""
     while ended := end_expired_chats(now=timezone.now()):
-        log.info("chats ended", chats=ended, reason="expired")
+        log.info("chats ended", chats=ended, reason="expired or idle")
 
 
 @app.periodic(cron="17 3 * * *")

@@ -40,6 +40,7 @@ _BLOCKED = {
     "empty": "an empty text",
     "binary": "binary data, and no text",
     "too_long": "too long",
+    "not_started": "the chat had not started",
 }
 
 

@@ -8,27 +8,37 @@ from django.shortcuts import get_object_or_404
 from django.utils import timezone
 from drf_spectacular.utils import OpenApiResponse, extend_schema
 from rest_framework import generics, status
-from rest_framework.exceptions import ErrorDetail, ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from chats import schema as docs
-from chats.allocation import NoFreeNumber
-from chats.filters import ChatFilter, ChatPages, MessagePages
+from chats.allocation import CountryMatch
+from chats.filters import ChatFilter, ChatPages, MessagePages, VirtualNumberPages
 from chats.introductions import read_introductions
-from chats.models import Chat, Participant
-from chats.serializers import ChatSerializer, EndChatSerializer, MessageSerializer, StartChatSerializer
+from chats.models import Chat, Participant, VirtualNumber
+from chats.pool import count_usage, find_pool, forecast_pool
+from chats.refusals import at_participants, at_phone_number, nowhere, refusals
+from chats.serializers import (
+    ChangeChatSerializer,
+    ChatSerializer,
+    EndChatSerializer,
+    MessageSerializer,
+    ReopenChatSerializer,
+    ReplaceParticipantSerializer,
+    StartChatSerializer,
+    VirtualNumberSerializer,
+)
 from chats.services import (
-    AlreadyExpired,
-    PersonIsVirtualNumber,
-    ReferenceTaken,
-    SamePerson,
+    ANY_NUMBER,
+    change_chat,
     end_chat,
+    reopen_chat,
+    replace_participant,
     start_chat,
 )
 from messaging.models import Message
 from platforms.models import Platform
-from proxy_project.errors import BoundedJSONParser, Conflict
+from proxy_project.errors import BoundedJSONParser
 
 ENDED_BY_PLATFORM = "ended by the platform"
 
@@ -49,6 +59,12 @@ class ChatView(generics.GenericAPIView[Chat]):
         participants = [participant for chat in chats for participant in chat.participants.all()]
         context = {"introductions": read_introductions(participants=participants)}
         return [dict(ChatSerializer(chat, context=context).data) for chat in chats]
+
+    def answer(self, chat: Chat, *, status: int = status.HTTP_200_OK) -> Response:
+        """Return a chat as a service returned it, with the people it has now."""
+        prefetch_related_objects([chat], _PARTICIPANTS)
+        [shown] = self.show([chat])
+        return Response(shown, status=status)
 
 
 class ChatsView(ChatView):
@@ -76,12 +92,13 @@ class ChatsView(ChatView):
         responses={
             201: OpenApiResponse(ChatSerializer, "Started; each person is texted an introduction."),
             200: OpenApiResponse(ChatSerializer, "Started before, with this reference; nobody is texted."),
-            409: docs.error("`no_free_number` or `reference_taken`."),
+            409: docs.error("`no_free_number`, `takes_no_chats` or `reference_taken`."),
             **docs.BAD_BODY,
             **docs.EVERY_ERROR,
         },
         examples=[
             docs.START_CHAT_REQUEST,
+            docs.SCHEDULE_CHAT_REQUEST,
             docs.CHAT,
             docs.BAD_NUMBER,
             docs.NO_FREE_NUMBER,
@@ -92,28 +109,19 @@ class ChatsView(ChatView):
         serializer = StartChatSerializer(data=request.data)
         serializer.is_valid(raise_exception=True)
         asked = serializer.validated_data
-        try:
+        with refusals(at_participants):
             started = start_chat(
                 platform=_platform_of(request),
                 people=asked["participants"],
                 reference=asked.get("reference"),
+                starts_at=asked.get("starts_at"),
                 expires_at=asked.get("expires_at"),
+                idle_timeout_seconds=asked.get("idle_timeout_seconds"),
+                choice=asked.get("virtual_number") or ANY_NUMBER,
                 metadata=asked.get("metadata") or {},
                 now=timezone.now(),
             )
-        except SamePerson as error:
-            raise _of_person(ValidationError, [1], str(error), code="same_person") from None
-        except PersonIsVirtualNumber as error:
-            raise _of_person(ValidationError, [error.index], str(error), code="virtual_number") from None
-        except AlreadyExpired as error:
-            raise ValidationError({"expires_at": [str(error)]}, code="in_the_past") from None
-        except ReferenceTaken as error:
-            raise Conflict({"reference": [str(error)]}, code="reference_taken") from None
-        except NoFreeNumber as error:
-            raise _no_free_number(error) from None
-        prefetch_related_objects([started.chat], _PARTICIPANTS)
-        [shown] = self.show([started.chat])
-        return Response(shown, status=status.HTTP_201_CREATED if started.created else status.HTTP_200_OK)
+        return self.answer(started.chat, status=status.HTTP_201_CREATED if started.created else status.HTTP_200_OK)
 
 
 class OneChatView(ChatView):
@@ -129,13 +137,36 @@ class OneChatView(ChatView):
         [shown] = self.show([self.get_object()])
         return Response(shown)
 
+    @extend_schema(
+        operation_id="change_chat",
+        tags=["chats"],
+        summary="Change a chat",
+        description=docs.CHANGE_CHAT,
+        request=ChangeChatSerializer,
+        responses={
+            200: ChatSerializer,
+            409: docs.error("`chat_started` or `chat_ended`."),
+            **docs.BAD_BODY,
+            **docs.NO_SUCH_CHAT,
+            **docs.EVERY_ERROR,
+        },
+        examples=[docs.CHANGE_CHAT_REQUEST, docs.CHAT, docs.CHAT_ENDED],
+    )
+    def patch(self, request: Request, chat_id: UUID) -> Response:
+        serializer = ChangeChatSerializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
+        chat = self.get_object()
+        with refusals(nowhere):
+            changed = change_chat(chat_id=chat.pk, changes=serializer.validated_data, now=timezone.now())
+        return self.answer(changed)
+
 
 class EndChatView(ChatView):
     @extend_schema(
         operation_id="end_chat",
         tags=["chats"],
         summary="End a chat",
-        description="Nothing more is passed on. A chat that has ended already is returned as it is.",
+        description=docs.END_CHAT,
         request=EndChatSerializer,
         responses={200: ChatSerializer, **docs.BAD_BODY, **docs.NO_SUCH_CHAT, **docs.EVERY_ERROR},
         examples=[docs.END_CHAT_REQUEST, docs.ENDED_CHAT],
@@ -147,11 +178,100 @@ class EndChatView(ChatView):
         ended = end_chat(
             chat_id=chat.pk,
             reason=serializer.validated_data.get("reason") or ENDED_BY_PLATFORM,
+            closing_text=serializer.validated_data.get("closing_text") or "",
             now=timezone.now(),
         )
-        prefetch_related_objects([ended], _PARTICIPANTS)
-        [shown] = self.show([ended])
-        return Response(shown)
+        return self.answer(ended)
+
+
+class ReopenChatView(ChatView):
+    @extend_schema(
+        operation_id="reopen_chat",
+        tags=["chats"],
+        summary="Reopen a chat",
+        description=docs.REOPEN_CHAT,
+        request=ReopenChatSerializer,
+        responses={
+            200: ChatSerializer,
+            409: docs.error("`virtual_number_taken` or `takes_no_chats`."),
+            **docs.BAD_BODY,
+            **docs.NO_SUCH_CHAT,
+            **docs.EVERY_ERROR,
+        },
+        examples=[docs.REOPEN_CHAT_REQUEST, docs.CHAT, docs.VIRTUAL_NUMBER_TAKEN],
+    )
+    def post(self, request: Request, chat_id: UUID) -> Response:
+        serializer = ReopenChatSerializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
+        chat = self.get_object()
+        with refusals(nowhere):
+            reopened = reopen_chat(chat_id=chat.pk, changes=serializer.validated_data, now=timezone.now())
+        return self.answer(reopened)
+
+
+class ReplaceParticipantView(ChatView):
+    @extend_schema(
+        operation_id="replace_participant",
+        tags=["chats"],
+        summary="Replace a participant",
+        description=docs.REPLACE_PARTICIPANT,
+        request=ReplaceParticipantSerializer,
+        responses={
+            200: ChatSerializer,
+            404: docs.error("There is no such chat of yours, or no such participant in it."),
+            409: docs.error("`no_free_number`, `takes_no_chats`, `already_replaced` or `chat_ended`."),
+            **docs.BAD_BODY,
+            **docs.EVERY_ERROR,
+        },
+        examples=[docs.REPLACE_PARTICIPANT_REQUEST, docs.REPLACED_PARTICIPANT, docs.ALREADY_REPLACED],
+    )
+    def post(self, request: Request, chat_id: UUID, participant_id: UUID) -> Response:
+        serializer = ReplaceParticipantSerializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
+        asked = serializer.validated_data
+        chat = self.get_object()
+        with refusals(at_phone_number):
+            changed = replace_participant(
+                chat_id=chat.pk,
+                participant_id=participant_id,
+                phone_number=asked["phone_number"],
+                name=asked.get("name"),
+                country_match=asked.get("country_match", CountryMatch.PREFER),
+                choice=asked.get("virtual_number") or ANY_NUMBER,
+                now=timezone.now(),
+            )
+        return self.answer(changed)
+
+
+class VirtualNumbersView(generics.GenericAPIView[VirtualNumber]):
+    serializer_class = VirtualNumberSerializer
+    pagination_class = VirtualNumberPages
+    filter_backends = ()
+
+    def get_queryset(self) -> QuerySet[VirtualNumber]:
+        return find_pool(platform=_platform_of(self.request))
+
+    @extend_schema(
+        operation_id="list_virtual_numbers",
+        tags=["virtual numbers"],
+        summary="List your virtual numbers",
+        description=docs.LIST_VIRTUAL_NUMBERS,
+        responses={200: VirtualNumberSerializer(many=True), **docs.BAD_PARAMETERS, **docs.EVERY_ERROR},
+        examples=[docs.VIRTUAL_NUMBER],
+    )
+    def get(self, request: Request) -> Response:
+        platform, now = _platform_of(request), timezone.now()
+        numbers = list(self.paginate_queryset(self.get_queryset()) or ())
+        usage = count_usage(platform=platform, numbers=numbers, now=now)
+        shown = [dict(VirtualNumberSerializer(number, context={"usage": usage}).data) for number in numbers]
+        page = self.get_paginated_response(shown)
+        forecast = forecast_pool(platform=platform, now=now)
+        page.data["forecast"] = {
+            "numbers": forecast.numbers,
+            "held_by_busiest_person": forecast.held_by_busiest_person,
+            "chats_left_for_busiest_person": forecast.chats_left_for_busiest_person,
+        }
+        return page
 
 
 class ChatMessagesView(generics.ListAPIView[Message]):
@@ -184,24 +304,3 @@ class ChatMessagesView(generics.ListAPIView[Message]):
 def _platform_of(request: Request) -> Platform:
     # What ApiKeyAuthentication put there, and IsAuthenticated let pass.
     return cast(Platform, request.user)
-
-
-def _of_person(
-    kind: type[ValidationError] | type[Conflict], indexes: list[int], message: str, *, code: str
-) -> ValidationError | Conflict:
-    """Return an error of the phone numbers of the participants at `indexes`."""
-    errors: list[dict[str, Any]] = [{}, {}]
-    for index in indexes:
-        errors[index] = {"phone_number": [ErrorDetail(message, code=code)]}
-    return kind({"participants": errors})
-
-
-def _no_free_number(error: NoFreeNumber) -> Exception:
-    if not error.people:
-        return Conflict("There is no active virtual number to give to anybody.", code="no_free_number")
-    return _of_person(
-        Conflict,
-        list(error.people),
-        "This person has, or had lately, a chat on every virtual number there is for them.",
-        code="no_free_number",
-    )

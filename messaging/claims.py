@@ -25,6 +25,7 @@ from messaging.pauses import (
     pause_account,
     start_probe,
 )
+from messaging.withdrawals import REPLACED, WHY_REPLACED
 from proxy_project.encryption import decrypt
 from proxy_project.sql import execute_planned, execute_prepared
 
@@ -54,6 +55,7 @@ class Claim:
     encrypted_body: str
     leased_until: datetime
     is_probe: bool
+    is_withdrawn: bool = False
     channel: str = "sms"
     media_of: UUID | None = None
     media: tuple[Media, ...] = ()
@@ -63,7 +65,13 @@ class Claim:
         return self.channel == "mms"
 
     def decrypt_text(self) -> OutboundText:
-        """Return the text to hand over; raises SendError when the key it was encrypted with is missing."""
+        """Return the text to hand over.
+
+        Raises SendError when its recipient was replaced since it was queued, or the key it was encrypted with is
+        missing.
+        """
+        if self.is_withdrawn:
+            raise SendError(Outcome.NEVER, REPLACED, WHY_REPLACED, kind=ErrorKind.RECIPIENT)
         try:
             to_number, body = decrypt(self.encrypted_to_number), decrypt(self.encrypted_body)
         except InvalidToken:
@@ -184,11 +192,13 @@ _CLAIM = f"""
            SET status = 'sending', attempts = attempts + 1, due_at = now() + %(lease)s * interval '1 second'
           FROM picked
          WHERE message.id = picked.id AND COALESCE(message.status, '') = 'queued'
-        RETURNING message.id, attempts, virtual_number_id, participant_id, stranger_number, body, due_at, channel,
+        RETURNING message.id, kind, attempts, virtual_number_id, participant_id, stranger_number, body, due_at, channel,
                   CASE WHEN media_count > 0 THEN COALESCE(relays_id, message.id) END AS media_of
     )
     SELECT claimed.id, attempts, number.id, number.number,
            COALESCE(participant.phone_number, claimed.stranger_number), body, due_at, %(is_probe)s::bool,
+           -- Who texts from a phone that was replaced is told so, and nothing else.
+           participant.replaced_at IS NOT NULL AND kind <> 'auto_reply',
            channel, media_of
       FROM claimed
       JOIN number ON number.id = claimed.virtual_number_id

@@ -50,6 +50,8 @@ class Message(models.Model):
         INTRODUCTION = "introduction", "introduction"
         RELAY = "relay", "relay"
         AUTO_REPLY = "auto_reply", "automatic reply"
+        ANNOUNCEMENT = "announcement", "announcement"
+        CLOSING = "closing", "closing text"
 
     class Status(models.TextChoices):
         RELAYED = "relayed"

@@ -25,6 +25,14 @@ Status = Message.Status
 
 # For so long a picture holds up what is written after it, unless fetching it fails the first time.
 _HOLD_SECONDS = 60
+# How much later than it must a chat may end after silence: a twentieth of its timeout, and at most a minute.
+IDLE_MARGIN_SECONDS = 60
+# Its chat ends, or somebody in it is replaced, between the lookup and the relay: once is rare.
+_ATTEMPTS = 5
+
+
+class ChatKeepsChanging(Exception):
+    """Whose text it is changed each time before it could be stored; the carrier delivers it again."""
 
 
 def receive_text(text: InboundText, *, now: datetime) -> Status | None:
@@ -32,27 +40,34 @@ def receive_text(text: InboundText, *, now: datetime) -> Status | None:
 
     Returns what was decided; None when the gateway has delivered this text before, and nothing was done.
     """
-    match = find_match(from_number=text.from_number, to_number=text.to_number)
-    # STOP, START and HELP will be decided here, before anything is passed on.
-    if match.sender and match.counterpart and not text.undeliverable:
-        status = Status.RELAYED
-        message_id = _log_and_relay(text, match.sender, match.counterpart)
-    else:
-        status = _decide(match, now)
-        message_id = _log_and_answer(text, match, status, now)
-    if message_id is None:
-        log.info("text received again")
-        return None
-    log.info("text received", message=str(message_id), status=status.value)
-    return status
+    for _ in range(_ATTEMPTS):
+        match = find_match(from_number=text.from_number, to_number=text.to_number)
+        # STOP, START and HELP will be decided here, before anything is passed on.
+        if match.sender and match.counterpart and not text.undeliverable:
+            status = Status.RELAYED
+            stands, message_id = _log_and_relay(text, match, match.sender, match.counterpart)
+            if not stands:
+                continue
+        else:
+            status = _decide(match, now)
+            message_id = _log_and_answer(text, match, status, now)
+        if message_id is None:
+            log.info("text received again")
+            return None
+        log.info("text received", message=str(message_id), status=status.value)
+        return status
+    raise ChatKeepsChanging
 
 
 def _decide(match: Match, now: datetime) -> Status:
     """Say why a text goes to nobody."""
     if match.counterpart:
         return Status.BLOCKED
-    if match.ended_at and now - match.ended_at <= timedelta(hours=settings.COOL_DOWN_HOURS):
-        return Status.LATE
+    if match.sender and match.ended_at:
+        cool_down = timedelta(hours=settings.COOL_DOWN_HOURS) if match.cool_down is None else match.cool_down
+        return Status.LATE if now - match.ended_at <= cool_down else Status.UNMATCHED
+    if match.is_scheduled:
+        return Status.BLOCKED
     return Status.UNMATCHED
 
 
@@ -62,8 +77,13 @@ def _answer(text: InboundText, match: Match, status: Status, now: datetime) -> N
     if status is Status.UNMATCHED:
         _answer_stranger(text, match, now)
     elif match.sender and status is Status.LATE:
-        once_a_chat = f"ended:{match.sender.id}"
-        queue_text(kind=kind, recipient=match.sender, body=wording.CHAT_HAS_ENDED, once_key=once_a_chat)
+        # Again when it has been reopened since.
+        once_an_end = f"ended:{match.sender.id}:{match.revision}"
+        body = wording.NO_LONGER_IN_CHAT if match.was_replaced else wording.CHAT_HAS_ENDED
+        queue_text(kind=kind, recipient=match.sender, body=body, once_key=once_an_end)
+    elif match.sender and match.is_scheduled:
+        once_a_chat = f"early:{match.sender.id}"
+        queue_text(kind=kind, recipient=match.sender, body=wording.CHAT_HAS_NOT_STARTED, once_key=once_a_chat)
     elif match.sender:
         body = wording.NOT_PASSED_ON[text.undeliverable]
         once_a_minute = f"{text.undeliverable}:{match.sender.id}:{now:%Y-%m-%dT%H:%M}"
@@ -88,43 +108,65 @@ _LOG = """
     INSERT INTO messaging_message (
         id, direction, kind, status, gateway_id, virtual_number_id, chat_id, participant_id, stranger_number,
         stranger_digest, body, media_count, error_code
-    ) VALUES (
-        %(id)s, 'in', 'text', %(status)s, %(gateway_id)s, %(virtual_number_id)s, %(chat_id)s, %(participant_id)s,
-        %(stranger_number)s, %(stranger_digest)s, %(body)s, %(media_count)s, %(error_code)s
-    ) ON CONFLICT (gateway_id) WHERE direction = 'in' DO NOTHING
+    )
+    SELECT %(id)s::uuid, 'in', 'text', %(status)s, %(gateway_id)s, %(virtual_number_id)s::uuid, %(chat_id)s::uuid,
+           %(participant_id)s::uuid, %(stranger_number)s, %(stranger_digest)s::bytea, %(body)s,
+           %(media_count)s, %(error_code)s
+    {only_if}
+    ON CONFLICT (gateway_id) WHERE direction = 'in' DO NOTHING
     RETURNING id, chat_id, body
 """
-# One statement is one transaction: a relay takes two round trips to the database, with the lookup.
+_LOG_ANYWAY = _LOG.format(only_if="")
+# One statement is one transaction: a relay takes two round trips to the database, with the lookup. It locks the
+# chat's row first, as do those who end a chat or replace somebody: what was looked up holds, or nothing is stored.
 _LOG_AND_RELAY = f"""
-    WITH inbound AS ({_LOG})
-    INSERT INTO messaging_message (
-        id, direction, kind, status, due_at, virtual_number_id, chat_id, participant_id, relays_id, body, segments,
-        turn_of, expires_at
+    WITH chat AS ({{hold_chat}}),
+    inbound AS ({_LOG.format(only_if="FROM chat")}),
+    relay AS (
+        INSERT INTO messaging_message (
+            id, direction, kind, status, due_at, virtual_number_id, chat_id, participant_id, relays_id, body, segments,
+            turn_of, expires_at
+        )
+        SELECT %(relay_id)s::uuid, 'out', 'relay', %(relay_status)s,
+               now() + %(hold_seconds)s * interval '1 second', %(counterpart_number_id)s::uuid, chat_id,
+               %(counterpart_id)s::uuid, inbound.id, body, %(segments)s, platform.id, {EXPIRES_AT}
+          FROM inbound
+          JOIN chat ON chat.id = chat_id
+          JOIN platforms_platform AS platform ON platform.id = chat.platform_id
     )
-    SELECT %(relay_id)s, 'out', 'relay', %(relay_status)s, now() + %(hold_seconds)s * interval '1 second',
-           %(counterpart_number_id)s, chat.id, %(counterpart_id)s, inbound.id, inbound.body, %(segments)s,
-           platform.id, {EXPIRES_AT}
-      FROM inbound
-      JOIN chats_chat AS chat ON chat.id = inbound.chat_id
-      JOIN platforms_platform AS platform ON platform.id = chat.platform_id
-    RETURNING relays_id
+    SELECT EXISTS (SELECT FROM chat), (SELECT id FROM inbound)
 """
+_STANDS = "id = %(chat_id)s::uuid AND status = 'open' AND revision = %(revision)s"
+_RELAY = _LOG_AND_RELAY.format(hold_chat=f"SELECT id, platform_id FROM chats_chat WHERE {_STANDS} FOR SHARE")
+# The end after silence moves a little further than it has to, so that the next texts need not move it.
+_RELAY_AND_PUT_OFF_END = _LOG_AND_RELAY.format(
+    hold_chat=f"""
+        UPDATE chats_chat
+           SET idle_ends_at = GREATEST(idle_ends_at, now() + interval '1 second' * (
+                   idle_timeout_seconds + LEAST({IDLE_MARGIN_SECONDS}, idle_timeout_seconds / 20.0)))
+         WHERE {_STANDS}
+        RETURNING id, platform_id
+    """
+)
 
 
-def _log_and_relay(text: InboundText, sender: Side, counterpart: Side) -> UUID | None:
-    """Write the inbound row and its relay; with attachments, which the worker fetches before it is sent."""
+def _log_and_relay(text: InboundText, match: Match, sender: Side, counterpart: Side) -> tuple[bool, UUID | None]:
+    """Write the inbound row and its relay; with attachments, which the worker fetches before it is sent.
+
+    Returns whether the chat is still as `match` has it, and the id; without one, the text was stored before.
+    """
     if not text.media:
-        return _write_both(text, sender, counterpart, Status.QUEUED, hold_seconds=0)
+        return _write_both(text, match, sender, counterpart, Status.QUEUED, hold_seconds=0)
     with transaction.atomic():
-        message_id = _write_both(text, sender, counterpart, Status.PREPARING, hold_seconds=_HOLD_SECONDS)
+        stands, message_id = _write_both(text, match, sender, counterpart, Status.PREPARING, hold_seconds=_HOLD_SECONDS)
         if message_id:
             keep_media(message_id=message_id, media=text.media)
-    return message_id
+    return stands, message_id
 
 
 def _write_both(
-    text: InboundText, sender: Side, counterpart: Side, relay_status: Status, *, hold_seconds: int
-) -> UUID | None:
+    text: InboundText, match: Match, sender: Side, counterpart: Side, relay_status: Status, *, hold_seconds: int
+) -> tuple[bool, UUID | None]:
     """Write both rows in one statement, each with the same encrypted body."""
     params = _row(text, sender.virtual_number_id, sender, Status.RELAYED) | {
         "relay_id": make_id(),
@@ -134,26 +176,30 @@ def _write_both(
         "counterpart_number_id": counterpart.virtual_number_id,
         "segments": count_segments(text.body),
         "send_for_hours": settings.SEND_FOR_HOURS,
+        "revision": match.revision,
     }
-    rows = execute_prepared(_LOG_AND_RELAY, params)
-    if not rows:
-        return None
-    wake_senders()
-    return rows[0][0]
+    [(stands, message_id)] = execute_prepared(_RELAY_AND_PUT_OFF_END if match.moves_idle_end else _RELAY, params)
+    if message_id:
+        wake_senders()
+    return stands, message_id
 
 
 def _log_and_answer(text: InboundText, match: Match, status: Status, now: datetime) -> UUID | None:
     """Write the inbound row and queue the answer to its writer, if one is due."""
     writer = None if status is Status.UNMATCHED else match.sender
     with transaction.atomic():
-        rows = execute_prepared(_LOG, _row(text, match.virtual_number_id, writer, status))
+        rows = execute_prepared(
+            _LOG_ANYWAY, _row(text, match.virtual_number_id, writer, status, _name_obstacle(text, match))
+        )
         if not rows:
             return None
         _answer(text, match, status, now)
     return rows[0][0]
 
 
-def _row(text: InboundText, number_id: UUID | None, writer: Side | None, status: Status) -> dict[str, Any]:
+def _row(
+    text: InboundText, number_id: UUID | None, writer: Side | None, status: Status, obstacle: str = ""
+) -> dict[str, Any]:
     return {
         "id": make_id(),
         "status": status.value,
@@ -166,5 +212,9 @@ def _row(text: InboundText, number_id: UUID | None, writer: Side | None, status:
         "stranger_digest": None if writer else digest_number(text.from_number),
         "body": encrypt(text.body),
         "media_count": len(text.media),
-        "error_code": text.undeliverable if status is Status.BLOCKED else "",
+        "error_code": obstacle if status is Status.BLOCKED else "",
     }
+
+
+def _name_obstacle(text: InboundText, match: Match) -> str:
+    return "not_started" if match.is_scheduled else text.undeliverable

@@ -1,6 +1,8 @@
 """What the service itself says to people: plain GSM-7 words, short enough for one segment."""
 
 CHAT_HAS_ENDED = "This chat has ended, so your text was not passed on."
+CHAT_HAS_NOT_STARTED = "This chat has not started yet, so your text was not passed on."
+NO_LONGER_IN_CHAT = "You are no longer part of this chat, so your text was not passed on."
 NOT_DELIVERED = "A text of yours could not be delivered to the other person. Please try again later."
 
 # By InboundText.undeliverable.

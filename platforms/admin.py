@@ -67,7 +67,7 @@ class PlatformAdmin(ModelAdmin):
     list_display = ("name", "own_introduction", "keys", "created_at")
     search_fields = ("name",)
     empty_state = "No platforms yet. Add one to get an API key."
-    fields = ("name", "introduction", "passes_on_files", "texts_expire_after_minutes", "created_at")
+    fields = ("name", "introduction", "cool_down_hours", "texts_expire_after_minutes", "passes_on_files", "created_at")
     readonly_fields = ("created_at",)
 
     def has_delete_permission(self, request: HttpRequest, obj: Platform | None = None) -> bool:
@@ -85,7 +85,8 @@ class PlatformAdmin(ModelAdmin):
             return
         created = create_platform(name=obj.name, introduction=obj.introduction)
         obj.pk, obj.created_at = created.platform.pk, created.platform.created_at
-        obj.save(update_fields=set(form.changed_data) - {"name", "introduction"})
+        others = {name: getattr(obj, name) for name in form.changed_data if name not in ("name", "introduction")}
+        Platform.objects.filter(pk=obj.pk).update(**others)
         _show_key(request, created.platform, created.api_key)
 
     @display(description="Introduction")

@@ -9,6 +9,9 @@ from rest_framework_api_key.models import AbstractAPIKey
 
 from proxy_project.ids import make_id
 
+# A year.
+LONGEST_COOL_DOWN_HOURS = 8784
+
 # What an introduction may name; anything else in braces would reach people as it stands.
 INTRODUCTION_FIELDS = ("name", "counterpart", "platform")
 LONGEST_WAIT_MINUTES = 7 * 24 * 60
@@ -62,6 +65,14 @@ class Platform(models.Model):
         validators=[MinValueValidator(1), MaxValueValidator(LONGEST_WAIT_MINUTES)],
         help_text="How many minutes a text may wait to be handed to Vonage; then it fails as expired, and its sender "
         "is told. Counts for texts from now on. Empty: the service's SEND_FOR_HOURS.",
+    )
+    cool_down_hours = models.FloatField(
+        "cool-down (hours)",
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(0), MaxValueValidator(LONGEST_COOL_DOWN_HOURS)],
+        help_text="How long after a chat its people are not given its virtual numbers for somebody else. "
+        "Empty: the service's own.",
     )
     created_at = models.DateTimeField(auto_now_add=True)
 

@@ -55,6 +55,7 @@ WEBHOOK_MAX_AGE_HOURS = _config.number("WEBHOOK_MAX_AGE_HOURS", 25, minimum=0.1)
 
 # --- How texts travel -------------------------------------------------------------------------------------
 COOL_DOWN_HOURS = _config.number("COOL_DOWN_HOURS", 24, minimum=0)
+WARN_BELOW_FREE_NUMBERS = _config.number("WARN_BELOW_FREE_NUMBERS", 2, minimum=0)
 STRANGER_REPLY = env.str("STRANGER_REPLY", default="").strip()
 PARTS_WAIT_SECONDS = _config.number("PARTS_WAIT_SECONDS", 120, minimum=1)
 SENDER_THREADS = int(_config.number("SENDER_THREADS", 32, minimum=1))

@@ -5,7 +5,15 @@ from django.urls import path
 from django.views.decorators.cache import cache_page
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
-from chats.views import ChatMessagesView, ChatsView, EndChatView, OneChatView
+from chats.views import (
+    ChatMessagesView,
+    ChatsView,
+    EndChatView,
+    OneChatView,
+    ReopenChatView,
+    ReplaceParticipantView,
+    VirtualNumbersView,
+)
 from messaging import webhooks
 from messaging.media.views import show_media
 from messaging.metrics import metrics
@@ -16,6 +24,9 @@ urlpatterns = [
     path("chats/<uuid:chat_id>", OneChatView.as_view()),
     path("chats/<uuid:chat_id>/messages", ChatMessagesView.as_view()),
     path("chats/<uuid:chat_id>/end", EndChatView.as_view()),
+    path("chats/<uuid:chat_id>/reopen", ReopenChatView.as_view()),
+    path("chats/<uuid:chat_id>/participants/<uuid:participant_id>/replace", ReplaceParticipantView.as_view()),
+    path("virtual-numbers", VirtualNumbersView.as_view()),
     # The schema is the same for as long as the process runs.
     path("schema", cache_page(3600)(SpectacularAPIView.as_view(authentication_classes=())), name="schema"),
     path("docs", SpectacularSwaggerView.as_view(authentication_classes=())),

@@ -64,6 +64,7 @@ def make_chat(
     reference: str | None = None,
     expires_at: datetime | None = None,
     now: datetime | None = None,
+    **fields: Any,
 ) -> Chat:
     """Start a chat as the API does; there must be a virtual number for it."""
     return start_chat(
@@ -73,4 +74,5 @@ def make_chat(
         expires_at=expires_at,
         metadata={},
         now=now or timezone.now(),
+        **fields,
     ).chat

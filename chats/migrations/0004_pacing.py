@@ -8,7 +8,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('chats', '0002_numbers_at_the_gateway'),
+        ('chats', '0003_lifecycle'),
     ]
 
     operations = [

@@ -114,7 +114,7 @@ def test_a_number_in_a_typed_address_is_replaced_at_once(operator: Client, platf
     make_chat(platform)
     answer = operator.get(CHATS, {"q": SARA})
     assert answer.status_code == 302
-    assert "415" not in answer.headers["Location"]
+    assert SARA[-7:] not in answer.headers["Location"]
 
 
 def test_a_search_keeps_the_filters_and_begins_at_the_first_page(operator: Client, platform: Platform) -> None:

@@ -41,7 +41,7 @@ def test_the_confirmation_says_what_happens_to_whom(operator: Client, chats: lis
     for shown in (
         "End these 2 chats?",
         "can no longer text each other",
-        "cannot be undone",
+        "Only the platform can reopen a chat.",
         "(booking-8812), Rides",
         f"Sara, +1••••••••23, through {number}",
         "Bob, +1••••••••26, through",

@@ -52,6 +52,7 @@ def test_a_number_without_open_chats_is_no_banner(operator, missing):
 
 
 def test_a_flag_cannot_be_edited(operator, missing):
-    operator.post(page_of(missing), {"state": "draining", "messages_per_second": "10", "missing_since": ""})
+    form = {"state": "draining", "messages_per_second": "10", "paced_by": "texts", "missing_since": ""}
+    operator.post(page_of(missing), form)
     missing.refresh_from_db()
     assert missing.state == "draining" and missing.missing_since

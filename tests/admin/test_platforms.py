@@ -34,10 +34,13 @@ def revoke(client: Client, *keys: ApiKey, **fields: str) -> str:
 
 
 def test_a_new_platform_gets_a_key_that_opens_the_api(operator: Client) -> None:
-    page = operator.post(ADD_PLATFORM, {"name": "Rides", "introduction": INTRODUCTION}, follow=True)
+    page = operator.post(
+        ADD_PLATFORM, {"name": "Rides", "introduction": INTRODUCTION, "cool_down_hours": "2"}, follow=True
+    )
     assert is_accepted(read_key(words_of(page)))
     platform = Platform.objects.get()
     assert (platform.name, platform.introduction, platform.api_keys.count()) == ("Rides", INTRODUCTION, 1)
+    assert platform.cool_down_hours == 2
 
 
 def test_a_platform_gets_a_further_key(operator: Client, platform: Platform) -> None:
@@ -60,10 +63,10 @@ def test_a_key_is_shown_once_and_kept_nowhere(operator: Client, platform: Platfo
 
 
 def test_a_platforms_name_and_introduction_are_edited(operator: Client, platform: Platform) -> None:
-    fields = {"name": "Rides Ltd", "introduction": INTRODUCTION}
+    fields = {"name": "Rides Ltd", "introduction": INTRODUCTION, "cool_down_hours": "48"}
     assert operator.post(page_of(platform), fields).status_code == 302
     platform.refresh_from_db()
-    assert (platform.name, platform.introduction) == ("Rides Ltd", INTRODUCTION)
+    assert (platform.name, platform.introduction, platform.cool_down_hours) == ("Rides Ltd", INTRODUCTION, 48)
     assert "its own wording" in read(operator, PLATFORMS)
 
 
@@ -79,6 +82,8 @@ def test_a_platforms_name_and_introduction_are_edited(operator: Client, platform
         ({"introduction": "Hi {name.__class__}. STOP"}, "without a format"),
         ({"introduction": "Call +1 415 555 0129. Reply STOP to opt out."}, "Must not contain a phone number"),
         ({"introduction": "STOP" * 200}, "at most 600 characters"),
+        ({"cool_down_hours": "-1"}, "greater than or equal to 0"),
+        ({"cool_down_hours": "nan"}, "Enter a number."),
     ],
 )
 def test_what_cannot_be_texted_is_refused_with_a_reason(

@@ -119,6 +119,27 @@ def test_what_may_be_edited_is_saved(operator: Client, platform: Platform) -> No
     assert (number.can_sms, number.can_mms) == (False, True)
 
 
+def test_a_number_with_chats_is_not_retired_and_the_form_says_why(operator: Client, platform: Platform) -> None:
+    [number] = make_pool(1)
+    chat = make_chat(platform)
+    changes = {"state": "retired", "country": "CA"}
+    page = operator.post(page_of(number), fields_of(number, **changes))
+    assert "1 chat that has not ended uses this number. Let it drain" in words_of(page)
+    number.refresh_from_db()
+    assert (number.state, number.country) == ("active", "US")
+    end_chat(chat_id=chat.pk, reason="test", now=timezone.now())
+    assert operator.post(page_of(number), fields_of(number, **changes)).status_code == 302
+    number.refresh_from_db()
+    assert (number.state, number.country) == ("retired", "CA")
+
+
+def test_a_form_with_another_error_changes_no_state(operator: Client) -> None:
+    [number] = make_pool(1)
+    operator.post(page_of(number), fields_of(number, state="draining", country="XX"))
+    number.refresh_from_db()
+    assert number.state == "active"
+
+
 def test_the_number_itself_and_its_pacing_cannot_be_edited(operator: Client) -> None:
     [number] = make_pool(1)
     form = operator.get(page_of(number)).context["adminform"].form

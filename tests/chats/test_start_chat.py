@@ -59,8 +59,12 @@ def test_a_chat_is_shown_with_masked_numbers_and_two_queued_introductions(api, v
                 (second, "Omar", "+1••••••••24"),
             )
         ],
+        "former_participants": [],
         "metadata": {"booking": 8812, "tags": ["ü", None]},
+        "starts_at": None,
         "expires_at": "2090-01-31T16:00:00Z",
+        "idle_timeout_seconds": None,
+        "idle_ends_at": None,
         "created_at": chat["created_at"],
         "ended_at": None,
     }

@@ -87,7 +87,7 @@ def test_people_who_share_nobody_do_not_wait_or_fail(api):
 def test_a_number_taken_by_somebody_who_took_no_lock_leads_to_another_try(api, monkeypatch):
     make_pool(2)
     # Without the locks the constraint alone decides.
-    monkeypatch.setattr("chats.services._lock", lambda *digests: None)
+    monkeypatch.setattr("chats.services.starting.lock_people", lambda *digests: None)
     responses = at_once([post(api, body(SARA, f"+1415555013{n}")) for n in range(6)])
     assert Counter(response.status_code for response in responses) == {201: 2, 409: 4}
 

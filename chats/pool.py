@@ -1,0 +1,87 @@
+"""What a platform sees of its virtual numbers: how busy its own chats keep them, and how far they reach."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from django.conf import settings
+from django.db.models import Q, QuerySet
+
+from chats.models import VirtualNumber
+from platforms.models import Platform
+from proxy_project.sql import execute_prepared
+
+
+@dataclass(frozen=True, kw_only=True)
+class NumberUsage:
+    """Of one virtual number: a platform's chats that have not ended, and people who cool down from it."""
+
+    open_chats: int = 0
+    cooling_down: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Forecast:
+    """How many numbers new chats can have, and how many of them the busiest person can still be given."""
+
+    numbers: int
+    held_by_busiest_person: int
+
+    @property
+    def chats_left_for_busiest_person(self) -> int:
+        return self.numbers - self.held_by_busiest_person
+
+
+# By the index chat_by_end: nothing of chats that ended long ago, nor of other platforms.
+_HELD = """
+    WITH held AS (
+        SELECT person.virtual_number_id, person.phone_digest, person.chat_id, person.ended_at
+          FROM chats_chat AS chat JOIN chats_participant AS person ON person.chat_id = chat.id
+         WHERE chat.platform_id = %(platform)s AND (chat.ended_at IS NULL OR chat.ended_at > %(cooling_since)s)
+           AND (person.ended_at IS NULL OR person.ended_at > %(cooling_since)s)
+    )
+"""
+_USAGE = f"""
+    {_HELD}
+    SELECT virtual_number_id, count(DISTINCT chat_id) FILTER (WHERE ended_at IS NULL),
+           count(DISTINCT phone_digest) FILTER (WHERE ended_at IS NOT NULL)
+      FROM held WHERE virtual_number_id = ANY(%(numbers)s) GROUP BY virtual_number_id
+"""
+_FORECAST = f"""
+    {_HELD},
+    pool AS (
+        SELECT id FROM chats_virtualnumber
+         WHERE state = 'active' AND can_sms AND (platform_id = %(platform)s OR platform_id IS NULL)
+    )
+    SELECT (SELECT count(*) FROM pool),
+           coalesce((SELECT max(numbers) FROM (
+               SELECT count(DISTINCT virtual_number_id) AS numbers
+                 FROM held JOIN pool ON pool.id = virtual_number_id GROUP BY phone_digest
+           ) AS people), 0)
+"""
+
+
+def find_pool(*, platform: Platform) -> QuerySet[VirtualNumber]:
+    """Return the virtual numbers that are or were for chats of `platform`: its own, and those that all share."""
+    return VirtualNumber.objects.filter(Q(platform=platform) | Q(platform=None))
+
+
+def count_usage(*, platform: Platform, numbers: Sequence[VirtualNumber], now: datetime) -> dict[UUID, NumberUsage]:
+    """Return how the chats of `platform`, and of nobody else, use `numbers`; those they do not use are left out."""
+    params = _describe(platform, now) | {"numbers": [number.pk for number in numbers]}
+    return {
+        number_id: NumberUsage(open_chats=open_chats, cooling_down=cooling_down)
+        for number_id, open_chats, cooling_down in execute_prepared(_USAGE, params)
+    }
+
+
+def forecast_pool(*, platform: Platform, now: datetime) -> Forecast:
+    """Return how far the pool reaches, as far as the platform's own chats tell: other platforms' are not counted."""
+    [(numbers, held)] = execute_prepared(_FORECAST, _describe(platform, now))
+    return Forecast(numbers=numbers, held_by_busiest_person=held)
+
+
+def _describe(platform: Platform, now: datetime) -> dict[str, object]:
+    hours = settings.COOL_DOWN_HOURS if platform.cool_down_hours is None else platform.cool_down_hours
+    return {"platform": platform.pk, "cooling_since": now - timedelta(hours=hours)}

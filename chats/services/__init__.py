@@ -1,0 +1,64 @@
+"""Start, change, end, reopen chats and replace people in them, and keep the virtual numbers: the only code that does.
+
+Every transition has one place: `_start`, `_end`, `_reopen`, `_replace` and `_change_state`, each in the module of
+its name. Whoever moves a chat locks its row first (`lock_chat`); docs/decisions/0017-lifecycle.md says why.
+"""
+
+from chats.services.admission import (
+    ANY_NUMBER,
+    NumberChoice,
+    Person,
+    PersonIsVirtualNumber,
+    SamePerson,
+    UnknownVirtualNumber,
+    VirtualNumberTakesNoChats,
+)
+from chats.services.changing import HasStarted, change_chat
+from chats.services.ending import EXPIRED, SILENT, end_chat, end_expired_chats
+from chats.services.locking import HasEnded
+from chats.services.numbers import (
+    SLOWEST_RATE,
+    CannotAddVirtualNumber,
+    VirtualNumberExists,
+    VirtualNumberInUse,
+    add_virtual_number,
+    change_number_state,
+    find_pacing,
+)
+from chats.services.reopening import VirtualNumberTaken, reopen_chat
+from chats.services.replacing import AlreadyReplaced, replace_participant
+from chats.services.starting import ReferenceTaken, StartedChat, start_chat, start_due_chats
+from chats.services.times import ImpossibleTime
+
+__all__ = [
+    "ANY_NUMBER",
+    "EXPIRED",
+    "SILENT",
+    "SLOWEST_RATE",
+    "AlreadyReplaced",
+    "CannotAddVirtualNumber",
+    "HasEnded",
+    "HasStarted",
+    "ImpossibleTime",
+    "NumberChoice",
+    "Person",
+    "PersonIsVirtualNumber",
+    "ReferenceTaken",
+    "SamePerson",
+    "StartedChat",
+    "UnknownVirtualNumber",
+    "VirtualNumberExists",
+    "VirtualNumberInUse",
+    "VirtualNumberTaken",
+    "VirtualNumberTakesNoChats",
+    "add_virtual_number",
+    "change_chat",
+    "change_number_state",
+    "end_chat",
+    "end_expired_chats",
+    "find_pacing",
+    "reopen_chat",
+    "replace_participant",
+    "start_chat",
+    "start_due_chats",
+]

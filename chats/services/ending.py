@@ -1,0 +1,70 @@
+"""End chats: when a platform or an operator says so, at their time, and after silence."""
+
+from collections.abc import Collection
+from datetime import datetime
+from uuid import UUID
+
+from django.db import transaction
+
+from chats.models import Chat, Participant
+from chats.services.locking import find_people, lock_chat
+from messaging.models import Message
+from messaging.outbox import queue_text
+
+EXPIRED = "expired"
+SILENT = "idle"
+
+
+def end_chat(*, chat_id: UUID, reason: str, now: datetime, closing_text: str = "") -> Chat:
+    """End a chat and return it; nothing more is passed on. A chat that has ended stays as it is.
+
+    `closing_text` goes to both people, unless the chat has never started: then they know of nothing that ends.
+    Raises Chat.DoesNotExist.
+    """
+    with transaction.atomic():
+        chat = lock_chat(chat_id)
+        if chat.status == Chat.Status.ENDED:
+            return chat
+        has_started = chat.status == Chat.Status.OPEN
+        _end([chat], reason=reason, now=now)
+        if closing_text and has_started:
+            for person in find_people(chat.pk):
+                queue_text(kind=Message.Kind.CLOSING, recipient=person, body=closing_text)
+    return chat
+
+
+def end_expired_chats(*, now: datetime, limit: int = 500) -> int:
+    """End up to `limit` chats whose time is over, and as many after silence; return how many, until it is none.
+
+    Chats that are being texted in, or that another process moves at this moment, are left for the next time.
+    """
+    return _end_due("expires_at", reason=EXPIRED, now=now, limit=limit) + _end_due(
+        "idle_ends_at", reason=SILENT, now=now, limit=limit
+    )
+
+
+def end_locked_chats(chats: Collection[Chat], *, reason: str, now: datetime) -> None:
+    """End chats that the caller has locked, none of which has ended."""
+    _end(chats, reason=reason, now=now)
+
+
+def _end_due(column: str, *, reason: str, now: datetime, limit: int) -> int:
+    with transaction.atomic():
+        chats = list(
+            Chat.objects.filter(status=Chat.Status.OPEN, **{f"{column}__lte": now})
+            .order_by(column)
+            .select_for_update(skip_locked=True, no_key=True)[:limit]
+        )
+        _end(chats, reason=reason, now=now)
+    return len(chats)
+
+
+def _end(chats: Collection[Chat], *, reason: str, now: datetime) -> None:
+    """Every end of a chat. The virtual numbers cool down from now on."""
+    if not chats:
+        return
+    for chat in chats:
+        chat.status, chat.end_reason, chat.ended_at = Chat.Status.ENDED, reason, now
+    ids = [chat.pk for chat in chats]
+    Chat.objects.filter(pk__in=ids).update(status=Chat.Status.ENDED, end_reason=reason, ended_at=now)
+    Participant.objects.filter(chat__in=ids, ended_at=None).update(ended_at=now)

@@ -1,0 +1,174 @@
+"""Start chats: at once, or when their time has come."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.db import transaction
+
+from chats.allocation import Seeker
+from chats.introductions import queue_introduction
+from chats.models import Chat, Participant
+from chats.services.admission import (
+    ANY_NUMBER,
+    NumberChoice,
+    Person,
+    SamePerson,
+    find_named_number,
+    give_numbers,
+    refuse_virtual_numbers,
+)
+from chats.services.ending import EXPIRED, end_locked_chats
+from chats.services.locking import decide_until_settled, lock_people
+from chats.services.times import find_idle_end, refuse_past_times, refuse_wrong_order
+from platforms.models import Platform
+from proxy_project.encryption import digest_number
+
+
+@dataclass(frozen=True, kw_only=True)
+class StartedChat:
+    """A chat, and whether this request made it or had done so before."""
+
+    chat: Chat
+    created: bool
+
+
+class ReferenceTaken(Exception):
+    """The platform used this reference for a chat of other people."""
+
+
+def start_chat(
+    *,
+    platform: Platform,
+    people: Sequence[Person],
+    reference: str | None,
+    expires_at: datetime | None,
+    metadata: Mapping[str, Any],
+    now: datetime,
+    starts_at: datetime | None = None,
+    idle_timeout_seconds: int | None = None,
+    choice: NumberChoice = ANY_NUMBER,
+) -> StartedChat:
+    """Open a chat between two people, each on a virtual number, and queue an introduction to each of them.
+
+    With `starts_at` it is scheduled: the numbers are theirs from now on, and the rest happens then. When the
+    platform has used `reference` for the same people, this returns that chat, whatever became of it.
+
+    Raises SamePerson, ReferenceTaken, ImpossibleTime, PersonIsVirtualNumber, UnknownVirtualNumber,
+    VirtualNumberTakesNoChats, and NoFreeNumber of chats.allocation.
+    """
+    first, second = people
+    if first.phone_number == second.phone_number:
+        raise SamePerson("The two people have the same phone number.")
+    digests = [digest_number(person.phone_number.e164) for person in people]
+    locks = [*digests, digest_number(f"{platform.pk} {reference}")] if reference else digests
+
+    def decide() -> StartedChat:
+        lock_people(*locks)
+        chat = _find_by_reference(platform, reference, digests) if reference else None
+        if chat:
+            return StartedChat(chat=chat, created=False)
+        refuse_past_times(starts_at=starts_at, expires_at=expires_at, now=now)
+        refuse_wrong_order(starts_at=starts_at, expires_at=expires_at)
+        refuse_virtual_numbers(*(person.phone_number.e164 for person in people))
+        chat = Chat(
+            platform=platform,
+            reference=reference,
+            status=Chat.Status.SCHEDULED if starts_at else Chat.Status.OPEN,
+            starts_at=starts_at,
+            expires_at=expires_at,
+            idle_timeout_seconds=idle_timeout_seconds,
+            metadata=dict(metadata),
+        )
+        chat.idle_ends_at = None if starts_at else find_idle_end(chat, now)
+        participants = _create(chat, people, digests, choice, now)
+        if not starts_at:
+            _start(chat, participants)
+        return StartedChat(chat=chat, created=True)
+
+    return decide_until_settled(decide)
+
+
+def start_due_chats(*, now: datetime, limit: int = 200) -> int:
+    """Start up to `limit` scheduled chats whose time has come; return how many were due, until it is none.
+
+    One that should be over by now, since no worker ran, ends without a word. Chats that another process moves at
+    this moment are left to it.
+    """
+    with transaction.atomic():
+        due = list(
+            Chat.objects.filter(status=Chat.Status.SCHEDULED, starts_at__lte=now)
+            .order_by("starts_at")
+            .select_related("platform")
+            .select_for_update(skip_locked=True, no_key=True, of=("self",))[:limit]
+        )
+        missed = [chat for chat in due if chat.expires_at and chat.expires_at <= now]
+        end_locked_chats(missed, reason=EXPIRED, now=now)
+        starting = [chat for chat in due if chat not in missed]
+        for chat in starting:
+            chat.status, chat.idle_ends_at = Chat.Status.OPEN, find_idle_end(chat, now)
+        Chat.objects.bulk_update(starting, ["status", "idle_ends_at"])
+        people = _find_people(starting)
+        for chat in starting:
+            _start(chat, people[chat])
+    return len(due)
+
+
+def start_locked_chat(chat: Chat, participants: Sequence[Participant]) -> None:
+    """Let people know of a chat that the caller has locked and opened, if they do not know of it yet."""
+    _start(chat, participants)
+
+
+def _start(chat: Chat, participants: Sequence[Participant]) -> None:
+    """Every start of a chat: it is open from now on, and both people are introduced, once."""
+    for participant, counterpart in zip(participants, reversed(participants), strict=True):
+        queue_introduction(platform=chat.platform, participant=participant, counterpart=counterpart)
+
+
+def _create(
+    chat: Chat, people: Sequence[Person], digests: Sequence[bytes], choice: NumberChoice, now: datetime
+) -> list[Participant]:
+    named = find_named_number(platform=chat.platform, choice=choice)
+    seekers = [
+        Seeker(
+            phone_digest=digest,
+            country=person.phone_number.country,
+            country_match=person.country_match,
+            number_id=named,
+        )
+        for person, digest in zip(people, digests, strict=True)
+    ]
+    given = give_numbers(chat=chat, seekers=seekers, fresh=choice.fresh, now=now)
+    chat.save(force_insert=True)
+    return Participant.objects.bulk_create(
+        Participant(
+            chat=chat,
+            position=position,
+            name=person.name,
+            phone_number=person.phone_number.e164,
+            phone_digest=digest,
+            virtual_number_id=number,
+        )
+        for position, (person, digest, number) in enumerate(
+            zip(people, digests, (given.first, given.second), strict=True), start=1
+        )
+    )
+
+
+def _find_by_reference(platform: Platform, reference: str, digests: Iterable[bytes]) -> Chat | None:
+    chat = Chat.objects.filter(platform=platform, reference=reference).first()
+    if chat is None:
+        return None
+    # Those who were replaced too: the request that started the chat may be repeated after that.
+    sides = {bytes(digest): side for digest, side in chat.participants.values_list("phone_digest", "position")}
+    if {sides.get(digest) for digest in digests} != {1, 2}:
+        raise ReferenceTaken("Another chat, of other people, has this reference.")
+    return chat
+
+
+def _find_people(chats: Iterable[Chat]) -> dict[Chat, list[Participant]]:
+    people: dict[Chat, list[Participant]] = {chat: [] for chat in chats}
+    for participant in Participant.objects.filter(chat__in=list(people), replaced_at=None).order_by("position"):
+        people[Chat(pk=participant.chat_id)].append(participant)
+    return people

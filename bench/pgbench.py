@@ -11,7 +11,7 @@ from bench.stack import find_postgres_programs
 from bench.table import BenchError
 from bench.world import CHATS, FIRST_VIRTUAL_NUMBER, VIRTUAL_NUMBERS
 from chats.lookup import _FIND as LOOKUP
-from messaging.relay import _LOG_AND_RELAY as LOG_AND_RELAY
+from messaging.inbox import RELAY_STATEMENTS
 from proxy_project.encryption import encrypt
 
 # What the service computes in Python, PostgreSQL computes here, at next to no cost. The people are those of
@@ -31,13 +31,20 @@ _RELAY_PARAMETERS = {
     "stranger_digest": "NULL",
     "body": ":body",
     "error_code": "''",
+    "media_count": "0",
+    "relay_status": "'queued'",
+    "hold_seconds": "0",
+    "revision": ":revision",
     "relay_id": "uuidv7()",
     "counterpart_number_id": ":counterpart_number_id::uuid",
     "counterpart_id": ":counterpart_id::uuid",
     "segments": "1",
     "send_for_hours": "24",
 }
-_FOUND = "number_id, sender_id, chat_id, counterpart_id, counterpart_number_id, ended_at"
+_FOUND = (
+    "number_id, sender_id, chat_id, counterpart_id, counterpart_number_id, ended_at, is_scheduled, was_replaced, "
+    "cool_down_hours, revision, moves_idle_end, reference, platform_told, owner_told"
+)
 
 
 def relays_per_second(*, connections: int, seconds: int, text: str) -> float:
@@ -66,7 +73,7 @@ def _make_script() -> str:
             f"\\set person random(1, {2 * CHATS})",
             f"\\set to_number {FIRST_VIRTUAL_NUMBER} + (:person - 1) / 2 % {VIRTUAL_NUMBERS}",
             f"SELECT * FROM ({_on_one_line(lookup)}) AS found ({_FOUND}) \\gset",
-            f"{_on_one_line(_fill_in(LOG_AND_RELAY, _RELAY_PARAMETERS))};",
+            f"{_on_one_line(_fill_in(RELAY_STATEMENTS[False, False], _RELAY_PARAMETERS))};",
             "",
         )
     )

@@ -36,6 +36,11 @@ class Match:
     cool_down: timedelta | None = None
     revision: int = 0
     moves_idle_end: bool = False
+    # What platforms are told needs these: the sender's chat, its platform, and the platform that alone uses the
+    # number; each platform only if it records events.
+    reference: str | None = None
+    platform_told: UUID | None = None
+    owner_told: UUID | None = None
 
 
 # At most one open or scheduled chat goes with a number and a digest: `open_chat_is_named_by_both_numbers`.
@@ -44,7 +49,8 @@ _FIND = """
            chat.status = 'scheduled', sender.replaced_at IS NOT NULL,
            CASE WHEN over.at IS NOT NULL
                 THEN (SELECT cool_down_hours FROM platforms_platform WHERE id = chat.platform_id) END,
-           chat.revision, chat.idle_ends_at < now() + chat.idle_timeout_seconds * interval '1 second'
+           chat.revision, chat.idle_ends_at < now() + chat.idle_timeout_seconds * interval '1 second',
+           chat.reference, platform.id, owner.id
       FROM chats_virtualnumber number
       LEFT JOIN LATERAL (
                SELECT id, chat_id, ended_at, replaced_at
@@ -61,6 +67,8 @@ _FIND = """
       LEFT JOIN chats_participant counterpart
         ON counterpart.chat_id = sender.chat_id AND counterpart.id <> sender.id AND counterpart.ended_at IS NULL
        AND chat.status = 'open'
+      LEFT JOIN platforms_platform platform ON platform.id = chat.platform_id AND platform.records_events
+      LEFT JOIN platforms_platform owner ON owner.id = number.platform_id AND owner.records_events
      WHERE number.number = %(to_number)s
 """
 
@@ -70,10 +78,11 @@ def find_match(*, from_number: str, to_number: str) -> Match:
     rows = execute_prepared(_FIND, {"digest": digest_number(from_number), "to_number": to_number})
     if not rows:
         return Match(None, None, None, None)
-    number_id, sender_id, chat_id, counterpart_id, counterpart_number_id, ended_at, *of_chat = rows[0]
+    number_id, sender_id, chat_id, counterpart_id, counterpart_number_id, ended_at, *others = rows[0]
+    is_scheduled, was_replaced, cool_down_hours, revision, moves_idle_end, *told = others
+    reference, platform_told, owner_told = told
     if not sender_id:
-        return Match(number_id, None, None, None)
-    is_scheduled, was_replaced, cool_down_hours, revision, moves_idle_end = of_chat
+        return Match(number_id, None, None, None, owner_told=owner_told)
     return Match(
         virtual_number_id=number_id,
         sender=Side(sender_id, chat_id, number_id),
@@ -84,4 +93,7 @@ def find_match(*, from_number: str, to_number: str) -> Match:
         cool_down=None if cool_down_hours is None else timedelta(hours=cool_down_hours),
         revision=revision,
         moves_idle_end=bool(moves_idle_end),
+        reference=reference,
+        platform_told=platform_told,
+        owner_told=owner_told,
     )

@@ -13,6 +13,7 @@ from cryptography.fernet import InvalidToken
 from django.conf import settings
 from django.db import transaction
 
+from messaging.events import record_ends
 from messaging.failures import tell_sender
 from messaging.gateways import ErrorKind, Media, OutboundText, Outcome, SendError
 from messaging.media.links import read_stored_media
@@ -395,9 +396,7 @@ def _record_not_accepted(refused: Sequence[_NotAccepted], faults: Sequence[Resul
                 "channels": [r.channel or r.claim.channel for r in refused],
             },
         )
-        for message_id, status in rows:
-            if status == "failed":
-                tell_sender(message_id)
+        _tell([message_id for message_id, status in rows if status == "failed"])
 
 
 def _judge(claim: Claim, error: SendError) -> _NotAccepted:
@@ -455,5 +454,12 @@ def settle_overdue() -> None:
     execute_prepared(_SEND_AGAIN, {})
     execute_planned(_SAY_WHEN, {"hours": settings.SEND_FOR_HOURS})
     with transaction.atomic():
-        for (message_id,) in execute_prepared(_EXPIRE, {}):
-            tell_sender(message_id)
+        _tell([message_id for (message_id,) in execute_prepared(_EXPIRE, {})])
+
+
+def _tell(failed: Sequence[UUID]) -> None:
+    """Tell the writers of texts that failed for good, and the platforms."""
+    if failed:
+        record_ends(message_ids=failed)
+    for message_id in failed:
+        tell_sender(message_id)

@@ -5,6 +5,7 @@ from uuid import UUID
 import structlog
 from django.db import transaction
 
+from messaging.events import record_ends
 from messaging.failures import tell_sender
 from messaging.gateways import Progress, Receipt
 from proxy_project.sql import execute_prepared
@@ -41,7 +42,9 @@ _RECORD = """
                              WHERE direction = 'out' AND {match}
                                FOR NO KEY UPDATE) AS locked) AS judged) AS found
      WHERE message.id = found.id
-    RETURNING message.id, found.moves
+    RETURNING message.id, found.moves, found.moves AND %(status)s <> 'sent' AND EXISTS (
+                  SELECT FROM chats_chat AS chat JOIN platforms_platform AS platform ON platform.id = chat.platform_id
+                   WHERE chat.id = message.chat_id AND platform.records_events)
 """
 _RECORD_BY_REFERENCE = _RECORD.format(match="id = %(reference)s")
 _RECORD_BY_GATEWAY_ID = _RECORD.format(match="gateway_id = %(gateway_id)s")
@@ -51,21 +54,23 @@ def record_receipt(receipt: Receipt) -> bool:
     """Record a receipt; return whether it is for a text of ours.
 
     It is found by our reference when the gateway gave it back, else by the gateway's id. A text that failed is
-    told to its sender.
+    told to its sender; of one that has arrived or failed, the platform is told.
     """
     with transaction.atomic():
         found = _record(_RECORD_BY_REFERENCE, receipt) if receipt.reference else None
         found = found or _record(_RECORD_BY_GATEWAY_ID, receipt)
         if found is None:
             return False
-        message_id, moved = found
+        message_id, moved, is_told = found
+        if is_told:
+            record_ends(message_ids=[message_id])
         if moved and receipt.progress is Progress.FAILED:
             tell_sender(message_id)
     log.info("receipt recorded", message=str(message_id), progress=receipt.progress.value, moved=moved)
     return True
 
 
-def _record(statement: str, receipt: Receipt) -> tuple[UUID, bool] | None:
+def _record(statement: str, receipt: Receipt) -> tuple[UUID, bool, bool] | None:
     rows = execute_prepared(
         statement,
         {
@@ -80,4 +85,7 @@ def _record(statement: str, receipt: Receipt) -> tuple[UUID, bool] | None:
             "currency": receipt.currency,
         },
     )
-    return (rows[0][0], rows[0][1]) if rows else None
+    if not rows:
+        return None
+    message_id, moved, is_told = rows[0]
+    return message_id, moved, is_told

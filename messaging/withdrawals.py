@@ -13,7 +13,8 @@ _WITHDRAW = """
     UPDATE messaging_message
        SET status = 'failed', due_at = NULL, failed_at = now(), error_code = %(code)s, error_detail = %(detail)s,
            error_kind = 'recipient'
-     WHERE participant_id = %(participant_id)s AND direction = 'out' AND status IN ('preparing', 'queued', 'unconfirmed')
+     WHERE participant_id = %(participant_id)s AND direction = 'out'
+       AND status IN ('preparing', 'queued', 'unconfirmed')
     RETURNING id
 """
 

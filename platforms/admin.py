@@ -18,6 +18,8 @@ from unfold.admin import ModelAdmin
 from unfold.decorators import action, display
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
+# Its pages are registered by being imported.
+from platforms import event_admin  # noqa: F401
 from platforms.models import ApiKey, Platform, validate_no_phone_number
 from platforms.services import create_platform
 
@@ -33,6 +35,8 @@ _PAGES = (
     ("Virtual numbers", "dialpad", "chats", "virtualnumber"),
     ("Platforms", "apartment", "platforms", "platform"),
     ("API keys", "key", "platforms", "apikey"),
+    ("Webhook endpoints", "webhook", "platforms", "webhookendpoint"),
+    ("Events", "campaign", "platforms", "event"),
     ("Users", "person", "auth", "user"),
     ("Groups", "group", "auth", "group"),
 )
@@ -67,7 +71,8 @@ class PlatformAdmin(ModelAdmin):
     list_display = ("name", "own_introduction", "keys", "created_at")
     search_fields = ("name",)
     empty_state = "No platforms yet. Add one to get an API key."
-    fields = ("name", "introduction", "cool_down_hours", "texts_expire_after_minutes", "passes_on_files", "created_at")
+    fields = ("name", "introduction", "cool_down_hours", "texts_expire_after_minutes", "passes_on_files",
+              "records_events", "created_at")  # fmt: skip
     readonly_fields = ("created_at",)
 
     def has_delete_permission(self, request: HttpRequest, obj: Platform | None = None) -> bool:

@@ -1,12 +1,17 @@
-"""Who calls us: platforms and their API keys."""
+"""Who calls us, platforms and their API keys; and what they are told, events and where to."""
 
 import re
 
+from django.contrib.postgres.fields import ArrayField
 from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
+from django.db.models import Func, Q, Value
+from django.db.models.functions import Cast, Now
 from rest_framework_api_key.models import AbstractAPIKey
 
+from platforms.event_types import EventType
+from proxy_project.encryption import EncryptedTextField
 from proxy_project.ids import make_id
 
 # A year.
@@ -74,6 +79,12 @@ class Platform(models.Model):
         help_text="How long after a chat its people are not given its virtual numbers for somebody else. "
         "Empty: the service's own.",
     )
+    records_events = models.BooleanField(
+        default=False,
+        db_default=False,
+        help_text="Switched on by the platform's first webhook endpoint, and by its first GET /events. "
+        "Off: nothing is recorded, and texts cost a little less work.",
+    )
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
@@ -97,3 +108,158 @@ class ApiKey(AbstractAPIKey):
     class Meta(AbstractAPIKey.Meta):
         verbose_name = "API key"
         verbose_name_plural = "API keys"
+
+
+class Event(models.Model):
+    """Something that a platform is told: committed with what it tells of, and never changed.
+
+    `payload` is the JSON of its `data` as it was at that time, with phone numbers masked and without any text: that is
+    read from the message when the event is shown, so that a text that has been erased is in no event either.
+    """
+
+    id = models.UUIDField(primary_key=True, default=make_id, editable=False)
+    platform = models.ForeignKey(Platform, on_delete=models.CASCADE, related_name="events", db_index=False)
+    # The order in which webhooks of one chat are delivered.
+    position = models.BigIntegerField(
+        editable=False, db_default=Func(Value("platforms_event_position"), function="nextval")
+    )
+    # Positions are not committed in order. Among transactions that have all ended, this order is final: a poller that
+    # has seen an event never finds an earlier one later.
+    transaction = models.BigIntegerField(
+        editable=False,
+        db_default=Cast(
+            Cast(Func(function="pg_current_xact_id"), models.TextField()), output_field=models.BigIntegerField()
+        ),
+    )
+    type = models.CharField(max_length=30, choices=EventType)
+    # What it is about. Without constraints: an event costs no lookups, and the log may forget what it names.
+    chat = models.ForeignKey(
+        "chats.Chat", on_delete=models.DO_NOTHING, null=True, db_index=False, db_constraint=False, related_name="+"
+    )
+    message = models.ForeignKey(
+        "messaging.Message",
+        on_delete=models.DO_NOTHING,
+        null=True,
+        db_index=False,
+        db_constraint=False,
+        related_name="+",
+    )
+    payload = EncryptedTextField()
+    occurred_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        ordering = ("-position",)
+        indexes = (
+            # GET /events: a platform's events after one it has seen.
+            models.Index(fields=["platform", "transaction", "position"], name="event_by_platform"),
+            # The admin's list, newest first.
+            models.Index(fields=["position"], name="event_newest"),
+            # The worker that forgets old events.
+            models.Index(fields=["occurred_at"], name="event_oldest"),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.type} {self.pk}"
+
+
+class WebhookEndpoint(models.Model):
+    """A URL of a platform to which its events are delivered, signed as Standard Webhooks says.
+
+    https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md
+    """
+
+    id = models.UUIDField(primary_key=True, default=make_id, editable=False)
+    platform = models.ForeignKey(Platform, on_delete=models.CASCADE, related_name="webhook_endpoints")
+    url = models.CharField("URL", max_length=500)
+    # Of both as long as the second is live: whoever receives an event may still know only the older one.
+    secret = EncryptedTextField()
+    previous_secret = EncryptedTextField(blank=True, default="", db_default="")
+    previous_secret_until = models.DateTimeField(null=True, blank=True)
+    is_enabled = models.BooleanField("Enabled", default=True, db_default=True)
+    include_bodies = models.BooleanField(
+        default=False,
+        db_default=False,
+        help_text="Whether events hold what people wrote.",
+    )
+    event_types = ArrayField(
+        models.CharField(max_length=30, choices=EventType),
+        blank=True,
+        default=list,
+        help_text="Which events are delivered. None chosen: all of them.",
+    )
+    created_at = models.DateTimeField(db_default=Now())
+
+    consecutive_failures = models.PositiveIntegerField(default=0, db_default=0)
+    last_success_at = models.DateTimeField(null=True, blank=True)
+    last_failure_at = models.DateTimeField(null=True, blank=True)
+    last_failure = models.CharField(max_length=200, blank=True, default="", db_default="")
+
+    class Meta:
+        ordering = ("created_at",)
+
+    def __str__(self) -> str:
+        return f"webhook endpoint {self.pk}"
+
+
+class EventDelivery(models.Model):
+    """One event on its way to one endpoint.
+
+    WAITING → SENDING → DELIVERED
+       ▲        │
+       └────────┼──→ FAILED (too many attempts, or for too long)
+                └──→ SENDING again, by somebody else, when its lease has ended
+
+    `due_at` is when it is tried: WAITING, at the earliest; SENDING, when its lease has ended. An event waits until the
+    one before it in the same chat has been delivered to the endpoint or has failed.
+    """
+
+    class Status(models.TextChoices):
+        WAITING = "waiting"
+        SENDING = "sending"
+        DELIVERED = "delivered"
+        FAILED = "failed"
+
+    event = models.ForeignKey(Event, on_delete=models.CASCADE, related_name="deliveries", db_index=False)
+    # Without a constraint: what is recorded while an endpoint is being deleted must not fail because of it.
+    endpoint = models.ForeignKey(
+        WebhookEndpoint, on_delete=models.CASCADE, related_name="deliveries", db_index=False, db_constraint=False
+    )
+    # Copied from the event, for the question whether an earlier one of its chat still waits.
+    chat_id = models.UUIDField(null=True)
+    position = models.BigIntegerField()
+    status = models.CharField(max_length=10, choices=Status, default=Status.WAITING)
+    attempts = models.PositiveSmallIntegerField(default=0, db_default=0)
+    due_at = models.DateTimeField(null=True, db_default=Now())
+    queued_at = models.DateTimeField(db_default=Now())
+    last_attempt_at = models.DateTimeField(null=True)
+    delivered_at = models.DateTimeField(null=True)
+    error = models.CharField(max_length=200, blank=True, default="", db_default="")
+
+    class Meta:
+        constraints = (
+            # An event is delivered to an endpoint once, and delivered again in the same row. Also finds an event's.
+            models.UniqueConstraint(fields=["event", "endpoint"], name="event_goes_to_an_endpoint_once"),
+            # What waits is looked at some time; what is settled never again.
+            models.CheckConstraint(
+                condition=Q(status__in=("waiting", "sending"), due_at__isnull=False)
+                | Q(status__in=("delivered", "failed"), due_at__isnull=True),
+                name="pending_delivery_is_due",
+            ),
+        )
+        indexes = (
+            # The worker: what is due for an endpoint.
+            models.Index(
+                fields=["endpoint", "due_at"], condition=Q(status__in=("waiting", "sending")), name="delivery_due"
+            ),
+            # The worker: does an earlier event of the same chat still wait? The recording of one: until when?
+            models.Index(
+                fields=["endpoint", "chat_id", "position"],
+                condition=Q(status__in=("waiting", "sending"), chat_id__isnull=False),
+                name="delivery_pending_by_chat",
+            ),
+            # The health of an endpoint: how many have failed.
+            models.Index(fields=["endpoint"], condition=Q(status="failed"), name="delivery_failed"),
+        )
+
+    def __str__(self) -> str:
+        return f"delivery {self.pk}"

@@ -75,6 +75,11 @@ MEDIA_ROOT = env.str("MEDIA_ROOT", default="") or str(BASE_DIR / ".data" / "medi
 MEDIA_STORAGE = env.str("MEDIA_STORAGE", default="") or "django.core.files.storage.FileSystemStorage"
 MEDIA_STORAGE_OPTIONS = _config.json_object("MEDIA_STORAGE_OPTIONS")
 
+# --- What platforms are told ------------------------------------------------------------------------------
+# Deliveries are tried for three days; what is forgotten must be settled.
+EVENT_RETENTION_DAYS = _config.number("EVENT_RETENTION_DAYS", 30, minimum=4)
+ALLOW_PRIVATE_ENDPOINTS = env.bool("ALLOW_PRIVATE_ENDPOINTS", default=DEBUG)
+
 if not DEBUG:
     _config.secret("DATABASE_URL")
 _config.raise_problems()
@@ -164,6 +169,9 @@ STORAGES = {
 # Serves what the apps ship without a collectstatic, so that gunicorn alone is enough on any machine.
 WHITENOISE_USE_FINDERS = True
 
+# An endpoint of a platform that is slow to answer must not keep the worker from everything else.
+PROCRASTINATE_WORKER_DEFAULTS = {"concurrency": 10}
+
 # --- Transport security: decided by how the world reaches us, since TLS ends at the proxy in front ---------
 _https = _public.scheme == "https"
 CSRF_TRUSTED_ORIGINS = [f"{_public.scheme}://{_public.netloc}"]
@@ -195,6 +203,10 @@ SPECTACULAR_SETTINGS = {
     "TITLE": "Masked texting",
     "DESCRIPTION": "Two people text each other through a virtual number, and neither sees the other's phone number.",
     "VERSION": "1",
+    # The first that has a place for webhooks.
+    "OAS_VERSION": "3.1.0",
+    "WEBHOOKS": "platforms.schema.WEBHOOKS",
+    "ENUM_NAME_OVERRIDES": {"EventType": "platforms.event_types.EventType"},
     "SERVE_INCLUDE_SCHEMA": False,
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",

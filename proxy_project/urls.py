@@ -17,6 +17,15 @@ from chats.views import (
 from messaging import webhooks
 from messaging.media.views import show_media
 from messaging.metrics import metrics
+from platforms.views import (
+    EndpointsView,
+    EventsView,
+    OneEndpointView,
+    OneEventView,
+    PingView,
+    RedeliverView,
+    RotateSecretView,
+)
 from proxy_project.health import healthz
 
 urlpatterns = [
@@ -27,6 +36,13 @@ urlpatterns = [
     path("chats/<uuid:chat_id>/reopen", ReopenChatView.as_view()),
     path("chats/<uuid:chat_id>/participants/<uuid:participant_id>/replace", ReplaceParticipantView.as_view()),
     path("virtual-numbers", VirtualNumbersView.as_view()),
+    path("events", EventsView.as_view()),
+    path("events/<uuid:event_id>", OneEventView.as_view()),
+    path("events/<uuid:event_id>/redeliver", RedeliverView.as_view()),
+    path("webhook-endpoints", EndpointsView.as_view()),
+    path("webhook-endpoints/<uuid:endpoint_id>", OneEndpointView.as_view()),
+    path("webhook-endpoints/<uuid:endpoint_id>/rotate-secret", RotateSecretView.as_view()),
+    path("webhook-endpoints/<uuid:endpoint_id>/ping", PingView.as_view()),
     # The schema is the same for as long as the process runs.
     path("schema", cache_page(3600)(SpectacularAPIView.as_view(authentication_classes=())), name="schema"),
     path("docs", SpectacularSwaggerView.as_view(authentication_classes=())),

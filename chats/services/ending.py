@@ -6,10 +6,12 @@ from uuid import UUID
 
 from django.db import transaction
 
+from chats.events import record_chat_events
 from chats.models import Chat, Participant
 from chats.services.locking import find_people, lock_chat
 from messaging.models import Message
 from messaging.outbox import queue_text
+from platforms.event_types import EventType
 
 EXPIRED = "expired"
 SILENT = "idle"
@@ -68,3 +70,4 @@ def _end(chats: Collection[Chat], *, reason: str, now: datetime) -> None:
     ids = [chat.pk for chat in chats]
     Chat.objects.filter(pk__in=ids).update(status=Chat.Status.ENDED, end_reason=reason, ended_at=now)
     Participant.objects.filter(chat__in=ids, ended_at=None).update(ended_at=now)
+    record_chat_events(type=EventType.CHAT_ENDED, chat_ids=ids, now=now)

@@ -6,6 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from chats.allocation import NoFreeNumber, Seeker
+from chats.events import record_chat_events
 from chats.models import Chat, Participant
 from chats.services.admission import VirtualNumberTakesNoChats, give_numbers, refuse_virtual_numbers
 from chats.services.locking import (
@@ -16,8 +17,9 @@ from chats.services.locking import (
     lock_chat,
     lock_people,
 )
-from chats.services.starting import start_locked_chat
+from chats.services.starting import introduce_people
 from chats.services.times import ImpossibleTime, find_idle_end, refuse_past_times
+from platforms.event_types import EventType
 
 
 class VirtualNumberTaken(Exception):
@@ -84,4 +86,5 @@ def _reopen(chat: Chat, people: list[Participant], now: datetime) -> None:
     chat.save(update_fields=["status", "end_reason", "ended_at", "expires_at", "idle_timeout_seconds", "idle_ends_at",
                              "revision"])  # fmt: skip
     Participant.objects.filter(chat=chat, replaced_at=None).update(ended_at=None)
-    start_locked_chat(chat, people)
+    introduce_people(chat, people)
+    record_chat_events(type=EventType.CHAT_REOPENED, chat_ids=[chat.pk], now=now)

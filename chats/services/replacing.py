@@ -4,6 +4,7 @@ from datetime import datetime
 from uuid import UUID
 
 from chats.allocation import CountryMatch, Seeker
+from chats.events import record_replacement
 from chats.introductions import announce_replacement, queue_introduction
 from chats.models import Chat, Participant
 from chats.phone_numbers import PhoneNumber
@@ -96,6 +97,8 @@ def _replace(chat: Chat, leaving: Participant, joining: Participant, counterpart
     chat.revision += 1
     chat.save(update_fields=["revision"])
     withdraw_texts(participant_id=leaving.pk)
+    if chat.platform.records_events:
+        record_replacement(chat=chat, leaving=leaving, joining=joining, now=now)
     if chat.status == Chat.Status.OPEN:
         announce_replacement(counterpart=counterpart, leaving=leaving, joining=joining)
         queue_introduction(platform=chat.platform, participant=joining, counterpart=counterpart)

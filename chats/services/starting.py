@@ -8,6 +8,7 @@ from typing import Any
 from django.db import transaction
 
 from chats.allocation import Seeker
+from chats.events import record_chat_events
 from chats.introductions import queue_introduction
 from chats.models import Chat, Participant
 from chats.services.admission import (
@@ -22,6 +23,7 @@ from chats.services.admission import (
 from chats.services.ending import EXPIRED, end_locked_chats
 from chats.services.locking import decide_until_settled, lock_people
 from chats.services.times import find_idle_end, refuse_past_times, refuse_wrong_order
+from platforms.event_types import EventType
 from platforms.models import Platform
 from proxy_project.encryption import digest_number
 
@@ -84,7 +86,7 @@ def start_chat(
         chat.idle_ends_at = None if starts_at else find_idle_end(chat, now)
         participants = _create(chat, people, digests, choice, now)
         if not starts_at:
-            _start(chat, participants)
+            _start(chat, participants, now)
         return StartedChat(chat=chat, created=True)
 
     return decide_until_settled(decide)
@@ -111,19 +113,21 @@ def start_due_chats(*, now: datetime, limit: int = 200) -> int:
         Chat.objects.bulk_update(starting, ["status", "idle_ends_at"])
         people = _find_people(starting)
         for chat in starting:
-            _start(chat, people[chat])
+            _start(chat, people[chat], now)
     return len(due)
 
 
-def start_locked_chat(chat: Chat, participants: Sequence[Participant]) -> None:
-    """Let people know of a chat that the caller has locked and opened, if they do not know of it yet."""
-    _start(chat, participants)
-
-
-def _start(chat: Chat, participants: Sequence[Participant]) -> None:
-    """Every start of a chat: it is open from now on, and both people are introduced, once."""
+def introduce_people(chat: Chat, participants: Sequence[Participant]) -> None:
+    """Let both people know of a chat that is open, if they do not know of it yet."""
     for participant, counterpart in zip(participants, reversed(participants), strict=True):
         queue_introduction(platform=chat.platform, participant=participant, counterpart=counterpart)
+
+
+def _start(chat: Chat, participants: Sequence[Participant], now: datetime) -> None:
+    """Every start of a chat: it is open from now on, both people are introduced, and the platform is told."""
+    introduce_people(chat, participants)
+    if chat.platform.records_events:
+        record_chat_events(type=EventType.CHAT_STARTED, chat_ids=[chat.pk], now=now)
 
 
 def _create(

@@ -12,6 +12,13 @@ ENDPOINTS = [
     ("get", "/chats/0198f2c4-6a10-7c3e-9d55-0b6d4c1f2a11"),
     ("get", "/chats/0198f2c4-6a10-7c3e-9d55-0b6d4c1f2a11/messages"),
     ("post", "/chats/0198f2c4-6a10-7c3e-9d55-0b6d4c1f2a11/end"),
+    ("get", "/events"),
+    ("get", "/events/0198f2c4-6a10-7c3e-9d55-0b6d4c1f2a11"),
+    ("post", "/events/0198f2c4-6a10-7c3e-9d55-0b6d4c1f2a11/redeliver"),
+    ("get", "/webhook-endpoints"),
+    ("post", "/webhook-endpoints"),
+    ("post", "/webhook-endpoints/0198f2c4-6a10-7c3e-9d55-0b6d4c1f2a11/rotate-secret"),
+    ("post", "/webhook-endpoints/0198f2c4-6a10-7c3e-9d55-0b6d4c1f2a11/ping"),
 ]
 
 

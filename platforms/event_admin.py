@@ -1,0 +1,216 @@
+"""The operator's pages of webhook endpoints and events: how delivery fares, and what to do about it."""
+
+from typing import Any
+
+from django import forms
+from django.contrib import admin, messages
+from django.db.models import Exists, OuterRef, QuerySet
+from django.http import HttpRequest
+from django.utils import timezone
+from django.utils.html import format_html_join
+from unfold.admin import ModelAdmin
+from unfold.decorators import action, display
+from unfold.paginator import InfinitePaginator
+from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
+
+from platforms.deliveries import count_by_endpoint
+from platforms.endpoints import (
+    BadUrl,
+    EndpointDisabled,
+    NoEndpoint,
+    TooManyEndpoints,
+    add_endpoint,
+    change_endpoint,
+    check_endpoint_url,
+    ping,
+    redeliver,
+    rotate_secret,
+)
+from platforms.event_types import EventType
+from platforms.models import Event, EventDelivery, WebhookEndpoint
+
+Status = EventDelivery.Status
+
+
+class EndpointForm(forms.ModelForm):
+    event_types = forms.MultipleChoiceField(
+        choices=[(type.value, type.value) for type in EventType],
+        required=False,
+        widget=UnfoldAdminCheckboxSelectMultipleWidget,
+        help_text="Which events are delivered. None chosen: all of them.",
+    )
+
+    def clean_url(self) -> str:
+        url: str = self.cleaned_data["url"]
+        try:
+            check_endpoint_url(url)
+        except BadUrl as error:
+            raise forms.ValidationError(str(error), code="bad_url") from None
+        return url
+
+
+@admin.register(WebhookEndpoint)
+class WebhookEndpointAdmin(ModelAdmin):
+    form = EndpointForm
+    list_display = ("url", "platform", "health", "waiting", "failed", "last_success_at", "last_failure_at")
+    list_filter = ("is_enabled", ("platform", admin.RelatedOnlyFieldListFilter))
+    list_select_related = ("platform",)
+    search_fields = ("platform__name",)
+    ordering = ("platform__name", "created_at")
+    actions = ("ping_endpoints", "rotate_secrets")
+    empty_state = "No webhook endpoints yet. Platforms add them with their API key; so can you."
+    fields = ("platform", "url", "is_enabled", "include_bodies", "event_types", "health", "waiting", "failed",
+              "consecutive_failures", "last_success_at", "last_failure_at", "last_failure",
+              "previous_secret_until", "created_at")  # fmt: skip
+    add_fieldsets = ((None, {"fields": ("platform", "url", "is_enabled", "include_bodies", "event_types")}),)
+    readonly_fields = ("health", "waiting", "failed", "consecutive_failures", "last_success_at", "last_failure_at",
+                       "last_failure", "previous_secret_until", "created_at")  # fmt: skip
+
+    def get_readonly_fields(self, request: HttpRequest, obj: WebhookEndpoint | None = None) -> tuple[str, ...]:
+        return (*self.readonly_fields, "platform") if obj else self.readonly_fields
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[WebhookEndpoint]:
+        # No page shows a secret, so none is read.
+        return super().get_queryset(request).defer("secret", "previous_secret")
+
+    def save_model(self, request: HttpRequest, obj: WebhookEndpoint, form: Any, change: bool) -> None:
+        if change:
+            change_endpoint(endpoint=obj, **{name: getattr(obj, name) for name in form.changed_data})
+            return
+        try:
+            new = add_endpoint(
+                platform=obj.platform,
+                url=obj.url,
+                include_bodies=obj.include_bodies,
+                event_types=obj.event_types,
+                is_enabled=obj.is_enabled,
+            )
+        except (BadUrl, TooManyEndpoints) as error:
+            messages.error(request, str(error))
+            return
+        obj.pk = new.endpoint.pk
+        _show_secret(request, new.endpoint, new.secret)
+
+    @action(description="Send a ping", permissions=["change"])
+    def ping_endpoints(self, request: HttpRequest, queryset: QuerySet[WebhookEndpoint]) -> None:
+        for endpoint in queryset:
+            try:
+                ping(endpoint=endpoint, now=timezone.now())
+            except EndpointDisabled as error:
+                messages.warning(request, f"{endpoint.url}: {error}")
+            else:
+                messages.success(request, f"{endpoint.url}: a ping is on its way; Events shows its outcome.")
+
+    @action(description="Make a new secret", permissions=["change"])
+    def rotate_secrets(self, request: HttpRequest, queryset: QuerySet[WebhookEndpoint]) -> None:
+        for endpoint in queryset:
+            new = rotate_secret(endpoint=endpoint, now=timezone.now())
+            self.log_change(request, endpoint, "Made a new secret")
+            _show_secret(request, endpoint, new.secret)
+
+    @display(description="Health", label={"works": "success", "new": "info", "fails": "danger", "off": "warning"})
+    def health(self, endpoint: WebhookEndpoint) -> str:
+        if not endpoint.is_enabled:
+            return "off"
+        if endpoint.consecutive_failures:
+            return "fails"
+        return "works" if endpoint.last_success_at else "new"
+
+    @display(description="Waiting")
+    def waiting(self, endpoint: WebhookEndpoint) -> int:
+        return _count(endpoint)["waiting"]
+
+    @display(description="Failed")
+    def failed(self, endpoint: WebhookEndpoint) -> int:
+        return _count(endpoint)["failed"]
+
+
+class StateFilter(admin.SimpleListFilter):
+    """Events by what became of a delivery of theirs."""
+
+    title = "state"
+    parameter_name = "state"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [(status.value, status.label.lower()) for status in Status]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Event]) -> QuerySet[Event]:
+        if self.value() not in Status.values:
+            return queryset
+        return queryset.filter(Exists(EventDelivery.objects.filter(event=OuterRef("pk"), status=self.value())))
+
+
+@admin.register(Event)
+class EventAdmin(ModelAdmin):
+    """What an event says is the platform's business: only what it is about, and how it fares, is shown."""
+
+    list_display = ("occurred_at", "type", "platform", "state", "chat_id")
+    list_filter = ("type", StateFilter, ("platform", admin.RelatedOnlyFieldListFilter))
+    list_select_related = ("platform",)
+    list_per_page = 50
+    ordering = ("-position",)
+    sortable_by = ()
+    # Nothing here counts what may be millions of rows.
+    paginator = InfinitePaginator
+    show_full_result_count = False
+    show_facets = admin.ShowFacets.NEVER
+    actions = ("redeliver_events",)
+    empty_state = "No events yet. They are recorded from a platform's first webhook endpoint or GET /events on."
+    fields = ("id", "type", "platform", "occurred_at", "chat_id", "message_id", "deliveries_")
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Event | None = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Event | None = None) -> bool:
+        return False
+
+    def has_redeliver_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return request.user.has_perm("platforms.change_event")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Event]:
+        return super().get_queryset(request).defer("payload").prefetch_related("deliveries__endpoint")
+
+    @action(description="Deliver again", permissions=["redeliver"])
+    def redeliver_events(self, request: HttpRequest, queryset: QuerySet[Event]) -> None:
+        try:
+            queued = redeliver(event_ids=list(queryset.values_list("pk", flat=True)))
+        except NoEndpoint as error:
+            messages.error(request, str(error))
+        else:
+            messages.success(request, f"Deliveries queued: {queued}.")
+
+    @display(
+        description="State",
+        label={"delivered": "success", "waiting": "info", "sending": "info", "failed": "danger"},
+    )
+    def state(self, event: Event) -> str:
+        states = {delivery.status for delivery in event.deliveries.all()}
+        worst = (Status.FAILED, Status.WAITING, Status.SENDING, Status.DELIVERED)
+        return next((status.value for status in worst if status in states), "for polling")
+
+    @display(description="Deliveries")
+    def deliveries_(self, event: Event) -> str:
+        rows = (
+            (_url_of(delivery), delivery.status, delivery.attempts, delivery.error)
+            for delivery in event.deliveries.all()
+        )
+        return format_html_join("", "<div>{}: {}, attempts: {} {}</div>", rows) or "-"
+
+
+def _url_of(delivery: EventDelivery) -> str:
+    try:
+        return delivery.endpoint.url
+    except WebhookEndpoint.DoesNotExist:
+        return "an endpoint that was deleted"
+
+
+def _count(endpoint: WebhookEndpoint) -> dict[str, int]:
+    # A platform has at most ten.
+    return count_by_endpoint(endpoint_ids=[endpoint.pk])[endpoint.pk] if endpoint.pk else {"waiting": 0, "failed": 0}
+
+
+def _show_secret(request: HttpRequest, endpoint: WebhookEndpoint, secret: str) -> None:
+    messages.warning(request, f"The new secret of {endpoint.url} is {secret} (copy it now: it is never shown again).")

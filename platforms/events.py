@@ -1,0 +1,141 @@
+"""Record what platforms are told: one row an event, in the transaction of what it tells of."""
+
+import contextlib
+import json
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from django.db import transaction
+from procrastinate.contrib.django import app
+from procrastinate.exceptions import AlreadyEnqueued
+
+from platforms.event_types import EventType
+from proxy_project.encryption import decrypt, encrypt
+from proxy_project.ids import make_id
+from proxy_project.sql import execute_prepared
+
+DELIVER = "deliver_events"
+
+# Nothing is written for a platform that records no events. A delivery waits from the start for as long as the one
+# before it in the chat, so that the worker does not look at it again and again.
+_RECORD = """
+    recorded AS (
+        INSERT INTO platforms_event (id, platform_id, type, chat_id, message_id, payload, occurred_at)
+        SELECT %(event_id)s::uuid, platform.id, %(event_type)s::text, %(event_chat_id)s::uuid,
+               %(event_message_id)s::uuid, %(event_payload)s::text, %(event_at)s::timestamptz
+          FROM platforms_platform AS platform
+         WHERE platform.id = %(event_platform_id)s::uuid AND platform.records_events AND {when}
+        RETURNING id, platform_id, chat_id, type, position
+    ),
+    queued AS (
+        INSERT INTO platforms_eventdelivery (event_id, endpoint_id, chat_id, position, status, due_at)
+        SELECT recorded.id, endpoint.id, recorded.chat_id, recorded.position, 'waiting', GREATEST(now(), (
+                   SELECT max(due_at) FROM platforms_eventdelivery AS earlier
+                    WHERE earlier.endpoint_id = endpoint.id AND earlier.chat_id = recorded.chat_id
+                      AND earlier.status = 'waiting'
+               ))
+          FROM recorded
+          JOIN platforms_webhookendpoint AS endpoint
+            ON endpoint.platform_id = recorded.platform_id AND endpoint.is_enabled
+           AND (endpoint.event_types = '{{}}' OR recorded.type = ANY (endpoint.event_types))
+        RETURNING event_id
+    )
+"""
+
+
+def event_ctes(*, when: str) -> str:
+    """Return CTEs that record an event within a larger statement, if the SQL condition `when` holds.
+
+    They take the parameters of `event_params`; whoever runs them calls `wake_deliveries`.
+    """
+    return _RECORD.format(when=when)
+
+
+_RECORD_ALONE = f"WITH {_RECORD.format(when='TRUE')} SELECT (SELECT count(*) FROM recorded), count(*) FROM queued"
+
+
+def record_event(
+    *,
+    platform_id: UUID,
+    type: EventType,
+    data: Mapping[str, Any],
+    now: datetime,
+    chat_id: UUID | None = None,
+    message_id: UUID | None = None,
+) -> bool:
+    """Record that something happened, in the caller's transaction, and queue it for the platform's endpoints.
+
+    `data` has the keys of the example in `EVENT_TYPES`, made of what JSON knows, datetimes and UUIDs, with phone
+    numbers masked; `data["message"]["text"]` is None, and is read from the message when the event is shown. Returns
+    whether it was recorded: not for a platform that records no events, which costs one look at its row.
+    """
+    params = event_params(
+        platform_id=platform_id, type=type, data=data, now=now, chat_id=chat_id, message_id=message_id
+    )
+    recorded, queued = execute_prepared(_RECORD_ALONE, params)[0]
+    if queued:
+        wake_deliveries()
+    return bool(recorded)
+
+
+def event_params(
+    *,
+    platform_id: UUID,
+    type: EventType,
+    data: Mapping[str, Any],
+    now: datetime,
+    chat_id: UUID | None = None,
+    message_id: UUID | None = None,
+) -> dict[str, Any]:
+    """Return what `event_ctes` takes; see `record_event`."""
+    return {
+        "event_id": make_id(),
+        "event_platform_id": platform_id,
+        "event_type": type.value,
+        "event_chat_id": chat_id,
+        "event_message_id": message_id,
+        "event_payload": encrypt(json.dumps(data, default=_as_json, ensure_ascii=False)),
+        "event_at": now,
+    }
+
+
+def read_data(*, payload: str, text: str | None) -> dict[str, Any]:
+    """Return the `data` of an event from its payload, with the text of its message when that may be shown."""
+    data: dict[str, Any] = json.loads(payload)
+    if "message" in data:
+        data["message"]["text"] = text
+    return data
+
+
+def decrypt_data(*, payload: str, body: str | None) -> dict[str, Any]:
+    """Return the `data` of an event from what the database holds; raises cryptography's InvalidToken."""
+    return read_data(payload=decrypt(payload), text=body and decrypt(body))
+
+
+def show_time(moment: datetime) -> str:
+    """Return a time as the API shows it."""
+    return moment.isoformat().replace("+00:00", "Z")
+
+
+_IS_QUEUED = "SELECT FROM procrastinate_jobs WHERE queueing_lock = %(lock)s AND status = 'todo'"
+
+
+def wake_deliveries() -> None:
+    """Have the worker deliver, once the transaction is committed, what is due."""
+    transaction.on_commit(_enqueue, robust=True)
+
+
+def _enqueue() -> None:
+    # The lock alone would do, with an error in PostgreSQL's log for every event of a burst.
+    if execute_prepared(_IS_QUEUED, {"lock": DELIVER}):
+        return
+    with contextlib.suppress(AlreadyEnqueued):
+        app.configure_task(DELIVER, queueing_lock=DELIVER).defer()
+
+
+def _as_json(value: Any) -> str:
+    if isinstance(value, datetime):
+        return show_time(value)
+    return str(value)

@@ -201,6 +201,8 @@ def _set_environment(database_url: str, stack: Stack) -> None:
         "SECRET_KEY": secrets.token_urlsafe(48),
         "ENCRYPTION_KEYS": Fernet.generate_key().decode(),
         "DIGEST_KEY": secrets.token_urlsafe(32),
+        # More than is measured; counting it is measured too.
+        **dict.fromkeys(("READS_PER_MINUTE", "WRITES_PER_MINUTE", "CHATS_PER_DAY"), "1000000"),
         "VONAGE_API_URL": gateway,
         "VONAGE_REST_URL": gateway,
         "VONAGE_API_KEY": "abcd1234",

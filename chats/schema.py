@@ -55,10 +55,8 @@ def error(description: str) -> OpenApiResponse:
 
 _IDS = ("0198f2c4-6a10-7c3e-9d55-0b6d4c1f2a13", "0198f2d1-90b2-7a41-8f6e-51c02b7d9a20")
 
-EVERY_ERROR = {
-    401: error("There is no API key, or it does not exist, is revoked or has expired."),
-    500: error("Something went wrong on our side."),
-}
+# Those of keys, repeats and limits are added by platforms.schema.
+EVERY_ERROR = {500: error("Something went wrong on our side.")}
 NO_SUCH_CHAT = {404: error("There is no such chat, or it is another platform's.")}
 BAD_PARAMETERS = {400: error("A parameter is unknown or has a value that it cannot have.")}
 BAD_BODY = {

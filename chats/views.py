@@ -37,6 +37,8 @@ from chats.services import (
     start_chat,
 )
 from messaging.models import Message
+from platforms.api import PlatformView
+from platforms.limits import Bucket
 from platforms.models import Platform
 from proxy_project.errors import BoundedJSONParser
 
@@ -45,7 +47,7 @@ ENDED_BY_PLATFORM = "ended by the platform"
 _PARTICIPANTS = Prefetch("participants", Participant.objects.select_related("virtual_number"))
 
 
-class ChatView(generics.GenericAPIView[Chat]):
+class ChatView(PlatformView, generics.GenericAPIView[Chat]):
     """What the views of chats have in common: a platform sees only its own."""
 
     parser_classes = (BoundedJSONParser,)
@@ -70,6 +72,7 @@ class ChatView(generics.GenericAPIView[Chat]):
 class ChatsView(ChatView):
     pagination_class = ChatPages
     filterset_class = ChatFilter
+    makes = {"POST": Bucket.CHATS}
 
     @extend_schema(
         operation_id="list_chats",
@@ -243,7 +246,7 @@ class ReplaceParticipantView(ChatView):
         return self.answer(changed)
 
 
-class VirtualNumbersView(generics.GenericAPIView[VirtualNumber]):
+class VirtualNumbersView(PlatformView, generics.GenericAPIView[VirtualNumber]):
     serializer_class = VirtualNumberSerializer
     pagination_class = VirtualNumberPages
     filter_backends = ()
@@ -274,7 +277,7 @@ class VirtualNumbersView(generics.GenericAPIView[VirtualNumber]):
         return page
 
 
-class ChatMessagesView(generics.ListAPIView[Message]):
+class ChatMessagesView(PlatformView, generics.ListAPIView[Message]):
     serializer_class = MessageSerializer
     pagination_class = MessagePages
     filter_backends = ()

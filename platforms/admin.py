@@ -1,5 +1,6 @@
 """The operator's pages of platforms, their API keys, and the people who may use this admin."""
 
+from datetime import datetime
 from typing import Any
 
 from django import forms
@@ -13,6 +14,7 @@ from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.templatetags.static import static
 from django.urls import reverse
+from django.utils import timezone
 from rest_framework_api_key.models import APIKey as UnusedAPIKey
 from unfold.admin import ModelAdmin
 from unfold.decorators import action, display
@@ -21,7 +23,7 @@ from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationFo
 # Its pages are registered by being imported.
 from platforms import event_admin  # noqa: F401
 from platforms.models import ApiKey, Platform, validate_no_phone_number
-from platforms.services import create_platform
+from platforms.services import create_api_key, create_platform, revoke_api_key
 
 # The library's own keys open nothing here.
 admin.site.unregister(UnusedAPIKey)
@@ -72,7 +74,8 @@ class PlatformAdmin(ModelAdmin):
     search_fields = ("name",)
     empty_state = "No platforms yet. Add one to get an API key."
     fields = ("name", "introduction", "cool_down_hours", "texts_expire_after_minutes", "passes_on_files",
-              "records_events", "created_at")  # fmt: skip
+              "reads_per_minute", "writes_per_minute", "chats_per_day", "records_events",
+              "created_at")  # fmt: skip
     readonly_fields = ("created_at",)
 
     def has_delete_permission(self, request: HttpRequest, obj: Platform | None = None) -> bool:
@@ -103,17 +106,26 @@ class PlatformAdmin(ModelAdmin):
         return platform.key_count  # type: ignore[attr-defined]
 
 
+class ApiKeyForm(forms.ModelForm):
+    def clean_expiry_date(self) -> datetime | None:
+        expires_at: datetime | None = self.cleaned_data["expiry_date"]
+        if expires_at and expires_at <= timezone.now():
+            raise forms.ValidationError("Must be in the future.")
+        return expires_at
+
+
 @admin.register(ApiKey)
 class ApiKeyAdmin(ModelAdmin):
-    list_display = ("prefix", "name", "platform", "created", "last_used_at", "state")
-    list_filter = ("revoked", ("platform", admin.RelatedOnlyFieldListFilter))
+    form = ApiKeyForm
+    list_display = ("prefix", "name", "platform", "role", "created", "last_used_at", "expiry_date", "state")
+    list_filter = ("revoked", "role", ("platform", admin.RelatedOnlyFieldListFilter))
     list_select_related = ("platform",)
     list_disable_select_all = True
     ordering = ("-created",)
     empty_state = "No API keys yet. A platform needs one to open chats."
     actions = ("revoke_keys",)
-    fields = ("prefix", "name", "platform", "created", "last_used_at", "state")
-    add_fieldsets = ((None, {"fields": ("platform", "name")}),)
+    fields = ("prefix", "name", "platform", "role", "created", "last_used_at", "expiry_date", "state")
+    add_fieldsets = ((None, {"fields": ("platform", "name", "role", "expiry_date")}),)
 
     def has_change_permission(self, request: HttpRequest, obj: ApiKey | None = None) -> bool:
         return False
@@ -125,7 +137,13 @@ class ApiKeyAdmin(ModelAdmin):
         return request.user.has_perm("platforms.change_apikey")
 
     def save_model(self, request: HttpRequest, obj: ApiKey, form: Any, change: bool) -> None:
-        created, text = ApiKey.objects.create_key(name=obj.name, platform=obj.platform)
+        created, text = create_api_key(
+            platform=obj.platform,
+            name=obj.name,
+            role=ApiKey.Role(obj.role),
+            expires_at=obj.expiry_date,
+            now=timezone.now(),
+        )
         obj.pk = created.pk
         _show_key(request, obj.platform, text)
 
@@ -134,7 +152,7 @@ class ApiKeyAdmin(ModelAdmin):
         keys = list(queryset.filter(revoked=False))
         if "confirmed" in request.POST or not keys:
             for key in keys:
-                if ApiKey.objects.filter(pk=key.pk, revoked=False).update(revoked=True):
+                if revoke_api_key(prefix=key.prefix):
                     self.log_change(request, key, "Revoked the key")
             messages.success(request, f"Revoked: {', '.join(key.prefix for key in keys) or 'nothing new'}.")
             return None

@@ -1,19 +1,21 @@
-"""Who calls the API: `Authorization: Bearer <key>` is one of a platform's keys."""
+"""Who calls the API, and whether they may write: `Authorization: Bearer <key>` is one of a platform's keys."""
 
 import re
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, cast
 
 from django.db.models import Q
 from django.utils import timezone
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from rest_framework.authentication import BaseAuthentication, get_authorization_header
 from rest_framework.exceptions import AuthenticationFailed
+from rest_framework.permissions import SAFE_METHODS, BasePermission
 from rest_framework.request import Request
 
 from platforms.models import ApiKey, Platform
 
 LAST_USED_EVERY = timedelta(minutes=1)
+NO_SUCH_KEY = "This API key does not exist, is revoked or has expired."
 _BEARER = re.compile(rb"bearer +([!-~]{1,200})", re.IGNORECASE)
 
 
@@ -29,12 +31,22 @@ class ApiKeyAuthentication(BaseAuthentication):
             raise AuthenticationFailed("Send the API key as `Authorization: Bearer <key>`.")
         key = _find_key(match[1].decode("ascii"))
         if key is None:
-            raise AuthenticationFailed("This API key does not exist, is revoked or has expired.")
+            raise AuthenticationFailed(NO_SUCH_KEY)
         _note_use(key, timezone.now())
         return key.platform, key
 
     def authenticate_header(self, request: Request) -> str:
         return "Bearer"
+
+
+class ReadKeysOnlyRead(BasePermission):
+    """Refuses to a key that may only read whatever could change something."""
+
+    code = "read_only_key"
+    message = "This API key may only read (GET). Use a key with the role `write`; the service's operator makes one."
+
+    def has_permission(self, request: Request, view: Any) -> bool:
+        return request.method in SAFE_METHODS or cast(ApiKey, request.auth).role == ApiKey.Role.WRITE
 
 
 class ApiKeyScheme(OpenApiAuthenticationExtension):
@@ -47,7 +59,8 @@ class ApiKeyScheme(OpenApiAuthenticationExtension):
         return {
             "type": "http",
             "scheme": "bearer",
-            "description": "A platform's API key, as `manage.py create_platform` prints it once.",
+            "description": "A platform's API key, shown once when an operator makes it. Its role is `read` (GET only) "
+            "or `write` (everything). It may expire, and whoever uses it after it was revoked is refused at once.",
         }
 
 

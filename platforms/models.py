@@ -1,4 +1,4 @@
-"""Who calls us, platforms and their API keys; and what they are told, events and where to."""
+"""Who calls us, what they may use and were answered; and what they are told, events and where to."""
 
 import re
 
@@ -20,6 +20,7 @@ LONGEST_COOL_DOWN_HOURS = 8784
 # What an introduction may name; anything else in braces would reach people as it stands.
 INTRODUCTION_FIELDS = ("name", "counterpart", "platform")
 LONGEST_WAIT_MINUTES = 7 * 24 * 60
+LARGEST_LIMIT = 1_000_000
 
 
 def validate_introduction(template: str) -> None:
@@ -43,6 +44,15 @@ def validate_no_phone_number(text: str) -> None:
     """Raise ValidationError when `text` could quote a phone number: seven digits or more, however separated."""
     if re.search(r"(?:\d[\s().\-/+]*){7}", text):
         raise ValidationError("Must not contain a phone number: it would be texted to people.", code="phone_number")
+
+
+def _limit_field(what: str) -> "models.PositiveIntegerField[int | None, int | None]":
+    return models.PositiveIntegerField(
+        null=True,
+        blank=True,
+        validators=[MaxValueValidator(LARGEST_LIMIT)],
+        help_text=f"{what} Empty: what the service's settings say. 0: no limit.",
+    )
 
 
 class Platform(models.Model):
@@ -85,6 +95,10 @@ class Platform(models.Model):
         help_text="Switched on by the platform's first webhook endpoint, and by its first GET /events. "
         "Off: nothing is recorded, and texts cost a little less work.",
     )
+    # None: the service's own limit (settings); 0: no limit.
+    reads_per_minute = _limit_field("Requests that read (GET), a minute.")
+    writes_per_minute = _limit_field("Requests that change something, a minute.")
+    chats_per_day = _limit_field("New chats, a day.")
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
@@ -102,7 +116,12 @@ class Platform(models.Model):
 class ApiKey(AbstractAPIKey):
     """One of a platform's keys: shown once when it is made, kept as a hash, revocable."""
 
+    class Role(models.TextChoices):
+        READ = "read", "read: GET only"
+        WRITE = "write", "write: everything"
+
     platform = models.ForeignKey(Platform, on_delete=models.CASCADE, related_name="api_keys")
+    role = models.CharField(max_length=5, choices=Role.choices, default=Role.WRITE, db_default=Role.WRITE)
     last_used_at = models.DateTimeField(null=True, blank=True, editable=False)
 
     class Meta(AbstractAPIKey.Meta):
@@ -263,3 +282,44 @@ class EventDelivery(models.Model):
 
     def __str__(self) -> str:
         return f"delivery {self.pk}"
+
+
+class Allowance(models.Model):
+    """When a platform's allowance of something is whole again; the table is unlogged: a crash makes all of them whole.
+
+    Every request moves one, past the ORM (`platforms.limits`).
+    """
+
+    # One row for each platform and bucket: the conflict by which platforms.limits finds the row it moves.
+    pk = models.CompositePrimaryKey("platform_id", "bucket")
+    platform = models.ForeignKey(Platform, on_delete=models.CASCADE, related_name="+", db_index=False)
+    bucket = models.CharField(max_length=10)
+    whole_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"{self.bucket} of {self.platform_id}"
+
+
+class KeptAnswer(models.Model):
+    """What a request with an Idempotency-Key was answered, for its repeats; in the transaction of its effect."""
+
+    platform = models.ForeignKey(Platform, on_delete=models.CASCADE, related_name="+", db_index=False)
+    # Digests, since a platform may put anything into its keys, and phone numbers are in the bodies.
+    key_digest = models.BinaryField()
+    fingerprint = models.BinaryField()
+    status = models.PositiveSmallIntegerField()
+    body = EncryptedTextField(blank=True)
+    created_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            # Of two requests with one key at the same time, the second waits for the first (platforms.idempotency).
+            models.UniqueConstraint(fields=["platform", "key_digest"], name="idempotency_key_is_used_once"),
+        ]
+        indexes = [
+            # forget_answers finds the old ones.
+            models.Index(fields=["created_at"], name="kept_answer_by_age"),
+        ]
+
+    def __str__(self) -> str:
+        return str(self.pk)

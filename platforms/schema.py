@@ -1,147 +1,146 @@
-"""Texts and examples of the documentation of events and their endpoints."""
+"""What the OpenAPI document says of every operation, in one place: keys, repeats, limits, and their errors."""
 
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
-from drf_spectacular.utils import OpenApiExample, OpenApiResponse, OpenApiWebhook, extend_schema, inline_serializer
-from rest_framework import serializers
+from rest_framework.exceptions import AuthenticationFailed, Throttled
 
-from chats.schema import BAD_BODY, BAD_PARAMETERS, EVERY_ERROR, error
-from platforms.event_types import EVENT_TYPES, Description, EventType
+from platforms.authentication import NO_SUCH_KEY, ReadKeysOnlyRead
+from platforms.idempotency import HEADER, METHODS, REPLAYED_HEADER, KeyInUse, KeyReused
 
-__all__ = ["BAD_BODY", "BAD_PARAMETERS", "EVERY_ERROR", "error"]
+_READING = ("get", "head", "options")
+_REPEATABLE = tuple(method.lower() for method in METHODS)
 
-LIST_EVENTS = """\
-Your events, oldest first, from the one after `after`. Keep the id of the last one you have seen, and ask again with it:
-you get each event once. Without `after`, from the oldest that is kept (30 days, unless the operator chose otherwise).
-
-Events are recorded from your first webhook endpoint on, or from your first call of this.
-"""
-REDELIVER = """\
-Delivers the event again, as if it were new, to every endpoint that is enabled and takes its type: with the same
-`webhook-id`, and retried for three days.
-"""
-ADD_ENDPOINT = """\
-Every event is posted to the URL as JSON, `{"type": …, "timestamp": …, "data": …}`, signed as
-[Standard Webhooks](https://www.standardwebhooks.com) says: verify it with one of its libraries and the secret.
-
-Answer with any 2xx status within 15 seconds. Otherwise it is tried again after 5 seconds, 5 and 30 minutes, 2, 5, 10,
-14, 20 and 24 hours, and then it has failed; `Retry-After` is respected. Events of one chat arrive in order: a later one
-waits for the one before it, those of other chats do not. An event may come more than once: with the same `webhook-id`.
-An answer of 410 switches the endpoint off. Redirects are not followed.
-"""
-ROTATE_SECRET = """\
-Webhooks are signed with the new secret and, for 24 hours, with the one before it as well: take it over in that time,
-and no webhook is refused.
-"""
-
-NO_SUCH_EVENT = {404: error("There is no such event, or it is another platform's.")}
-NO_SUCH_ENDPOINT = {404: error("There is no such endpoint, or it is another platform's.")}
-
-_ENDPOINT: dict[str, Any] = {
-    "id": "0198f2c6-11b0-7d02-9a10-3f1e5c7b9d20",
-    "url": "https://rides.example.com/webhooks/texting",
-    "event_types": ["message.received", "message.failed"],
-    "include_bodies": False,
-    "enabled": True,
-    "created_at": "2030-01-30T08:00:00.120394Z",
-    "previous_secret_until": None,
-    "last_success_at": "2030-01-30T09:15:10.611201Z",
-    "last_failure_at": None,
-    "last_failure": None,
-    "consecutive_failures": 0,
-    "waiting": 0,
-    "failed": 0,
+_PARAMETERS = {
+    "IdempotencyKey": {
+        "name": HEADER,
+        "in": "header",
+        "required": False,
+        "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[ -~]+$"},
+        "description": "Makes a repeat safe: a request with the same key, method, URL and body has its effect once, "
+        f"and is answered as it was the first time, with the header `{REPLAYED_HEADER}: true`, for a day at least. "
+        "Choose a new one for each request, such as a UUID. A request that was refused (4xx) or failed (5xx) leaves "
+        "nothing behind, and its key can be used again.",
+        "example": "8e03978e-40d5-43e8-bc93-6894a57f9324",
+    }
 }
-_EVENT: dict[str, Any] = {
-    "id": "0198f2c5-01ab-7e21-a0b4-6d2f9c3e1a55",
-    "type": "message.delivered",
-    "timestamp": "2030-01-30T09:15:12.730920Z",
-    "data": EVENT_TYPES[EventType.MESSAGE_DELIVERED].data,
-    "deliveries": [
-        {
-            "endpoint": _ENDPOINT["id"],
-            "status": "delivered",
-            "attempts": 1,
-            "last_attempt_at": "2030-01-30T09:15:12.802113Z",
-            "next_attempt_at": None,
-            "delivered_at": "2030-01-30T09:15:12.951827Z",
-            "error": None,
-        }
-    ],
+_HEADERS = {
+    "RateLimitPolicy": {
+        "description": "The limits of your platform that this request counted for: `q` requests in `w` seconds.",
+        "schema": {"type": "string"},
+        "example": '"writes";q=600;w=60, "chats";q=10000;w=86400',
+    },
+    "RateLimit": {
+        "description": "What is left of each: `r` requests now; in `t` seconds all of them, or one more when none is.",
+        "schema": {"type": "string"},
+        "example": '"writes";r=599;t=1, "chats";r=9999;t=9',
+    },
+    "RetryAfter": {
+        "description": "Seconds to wait before the request is repeated.",
+        "schema": {"type": "integer", "minimum": 1},
+        "example": 2,
+    },
+    "IdempotentReplayed": {
+        "description": f"`true` when this is the answer that was kept for the {HEADER}; nothing was done again.",
+        "schema": {"type": "string", "enum": ["true"]},
+    },
 }
 
 
-def _answer(name: str, value: Any, *statuses: str) -> OpenApiExample:
-    return OpenApiExample(name, value=value, response_only=True, status_codes=list(statuses))
+@dataclass(frozen=True)
+class _Error:
+    """An error that any operation of its kind may answer."""
+
+    status: str
+    description: str
+    code: str
+    detail: str
 
 
-EVENT = _answer("An event", _EVENT, "200")
-EVENTS = _answer("Events", {"results": [_EVENT], "has_more": False}, "200")
-ENDPOINT = _answer("An endpoint", _ENDPOINT, "200")
-ENDPOINT_WITH_SECRET = _answer(
-    "An endpoint with its secret",
-    {**_ENDPOINT, "secret": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSwMfKQ9r8GKYo="},
-    "200",
-    "201",
+_OF_EVERY_OPERATION = (
+    _Error(
+        "401",
+        "There is no API key, or it does not exist, is revoked or has expired.",
+        AuthenticationFailed.default_code,
+        NO_SUCH_KEY,
+    ),
+    _Error(
+        "429",
+        "`throttled`: a limit of your platform is used up.",
+        Throttled.default_code,
+        "This platform may have 600 writes a minute. Wait, then repeat this. Expected available in 1 second.",
+    ),
 )
-ADD_ENDPOINT_REQUEST = OpenApiExample(
-    "An endpoint for two types of events",
-    value={"url": _ENDPOINT["url"], "event_types": _ENDPOINT["event_types"]},
-    request_only=True,
+_OF_WRITING = (
+    _Error("403", "`read_only_key`: the API key may only read.", ReadKeysOnlyRead.code, ReadKeysOnlyRead.message),
 )
-CHANGE_ENDPOINT_REQUEST = OpenApiExample("Switched off", value={"enabled": False}, request_only=True)
-REDELIVERED = _answer("Queued for one endpoint", {"queued": 1}, "202")
-PING = _answer(
-    "A ping",
-    {
-        **_EVENT,
-        "type": "ping",
-        "data": EVENT_TYPES[EventType.PING].data,
-        "deliveries": [
-            {
-                **_EVENT["deliveries"][0],
-                "status": "waiting",
-                "attempts": 0,
-                "last_attempt_at": None,
-                "next_attempt_at": "2030-01-30T09:15:12.802113Z",
-                "delivered_at": None,
-            }
-        ],
-    },
-    "202",
-)
-BAD_URL = _answer(
-    "A URL that cannot be called",
-    {
-        "type": "validation_error",
-        "errors": [{"code": "bad_url", "detail": "Its host is not on the public internet.", "attr": "url"}],
-    },
-    "400",
+_OF_REPEATABLE = (
+    _Error(
+        "409",
+        f"`idempotency_key_in_use`: the first request with this {HEADER} is still at work.",
+        KeyInUse.default_code,
+        KeyInUse.default_detail,
+    ),
+    _Error(
+        "422",
+        f"`idempotency_key_reused`: the {HEADER} was used for another request.",
+        KeyReused.default_code,
+        KeyReused.default_detail,
+    ),
 )
 
 
-def _describe_webhook(type: EventType, description: Description) -> OpenApiWebhook:
-    body = inline_serializer(
-        f"{''.join(part.title() for part in type.value.replace('_', '.').split('.'))}Webhook",
-        {
-            "type": serializers.CharField(),
-            "timestamp": serializers.DateTimeField(help_text="When it happened."),
-            "data": serializers.DictField(),
-        },
-    )
-    example = {"type": type.value, "timestamp": "2030-01-30T09:15:12.730920Z", "data": description.data}
-    return OpenApiWebhook(
-        name=type.value,
-        decorator=extend_schema(
-            operation_id=f"on_{type.value.replace('.', '_')}",
-            tags=["events"],
-            summary=type.value,
-            description=description.when,
-            request=body,
-            examples=[OpenApiExample(type.value, value=example)],
-            responses={"2XX": OpenApiResponse(description="Taken. Anything else: it is tried again.")},
-        ),
-    )
+def describe_keys_and_limits(result: dict[str, Any], **_: Any) -> dict[str, Any]:
+    """Add to each operation what PlatformView does for all of them; a hook of drf-spectacular.
+
+    https://drf-spectacular.readthedocs.io/en/latest/customization.html#step-7-preprocessing-hooks
+    """
+    components = result.setdefault("components", {})
+    components["parameters"] = {**components.get("parameters", {}), **_PARAMETERS}
+    components["headers"] = {**components.get("headers", {}), **_HEADERS}
+    for method, operation in _list_operations(result):
+        responses = operation["responses"]
+        errors = [*_OF_EVERY_OPERATION]
+        if method not in _READING:
+            errors += _OF_WRITING
+        if method in _REPEATABLE:
+            errors += _OF_REPEATABLE
+            operation.setdefault("parameters", []).append({"$ref": "#/components/parameters/IdempotencyKey"})
+        for error in errors:
+            _add_error(responses, error)
+        for status, response in responses.items():
+            response.setdefault("headers", {}).update(_headers_of(method, status))
+        operation["responses"] = dict(sorted(responses.items()))
+    return result
 
 
-WEBHOOKS = [_describe_webhook(type, description) for type, description in EVENT_TYPES.items()]
+def _list_operations(result: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    for path in result["paths"].values():
+        for method, operation in path.items():
+            if isinstance(operation, dict) and "responses" in operation:
+                yield method, operation
+
+
+def _add_error(responses: dict[str, Any], error: _Error) -> None:
+    """Document one error; what the operation says itself of the same status stays."""
+    empty = {
+        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/ErrorResponse"}}},
+        "description": "",
+    }
+    response = responses.setdefault(error.status, empty)
+    response["description"] = f"{response['description']} {error.description}".strip()
+    examples = response["content"]["application/json"].setdefault("examples", {})
+    shown = {"code": error.code, "detail": error.detail, "attr": None}
+    examples[error.code] = {"value": {"type": "client_error", "errors": [shown]}}
+
+
+def _headers_of(method: str, status: str) -> dict[str, Any]:
+    names: dict[str, str] = {}
+    if status not in ("401", "403"):
+        names |= {"RateLimit-Policy": "RateLimitPolicy", "RateLimit": "RateLimit"}
+    if status == "429" or (status == "409" and method in _REPEATABLE):
+        names["Retry-After"] = "RetryAfter"
+    if status.startswith("2") and method in _REPEATABLE:
+        names[REPLAYED_HEADER] = "IdempotentReplayed"
+    return {header: {"$ref": f"#/components/headers/{component}"} for header, component in names.items()}

@@ -1,6 +1,8 @@
-"""Create platforms and their API keys."""
+"""Create platforms, and create and revoke their API keys."""
 
 from dataclasses import dataclass, field
+from datetime import datetime
+from typing import cast
 
 from django.core.exceptions import ValidationError
 from django.db import transaction
@@ -19,6 +21,10 @@ class CreatedPlatform:
 
 class CannotCreatePlatform(Exception):
     """The name or the introduction cannot be used; the message says why."""
+
+
+class CannotCreateApiKey(Exception):
+    """The name or the expiry cannot be used; the message says why."""
 
 
 def create_platform(*, name: str, introduction: str | None = None) -> CreatedPlatform:
@@ -42,3 +48,27 @@ def create_platform(*, name: str, introduction: str | None = None) -> CreatedPla
             platform.save(update_fields=["introduction"])
         _, api_key = ApiKey.objects.create_key(name=f"key {platform.api_keys.count() + 1}", platform=platform)
     return CreatedPlatform(platform=platform, api_key=api_key, created=created)
+
+
+def create_api_key(
+    *, platform: Platform, name: str, role: ApiKey.Role, expires_at: datetime | None, now: datetime
+) -> tuple[ApiKey, str]:
+    """Create a further key of a platform and return it with its text, which is kept nowhere.
+
+    Raises CannotCreateApiKey.
+    """
+    if expires_at and expires_at <= now:
+        raise CannotCreateApiKey("The key would have expired already.")
+    try:
+        ApiKey(platform=platform, name=name.strip(), role=role).clean_fields(
+            exclude=["platform", "id", "prefix", "hashed_key"]
+        )
+    except ValidationError as error:
+        raise CannotCreateApiKey(" ".join(error.messages)) from error
+    key, text = ApiKey.objects.create_key(platform=platform, name=name.strip(), role=role, expiry_date=expires_at)
+    return cast(ApiKey, key), text
+
+
+def revoke_api_key(*, prefix: str) -> bool:
+    """Refuse from now on whoever uses the key that begins with `prefix`; False when no key in use does."""
+    return ApiKey.objects.filter(prefix=prefix, revoked=False).update(revoked=True) == 1

@@ -1,4 +1,4 @@
-"""What the worker does about events."""
+"""What the worker does about platforms."""
 
 from datetime import timedelta
 
@@ -10,6 +10,7 @@ from procrastinate.contrib.django import app
 from platforms.deliveries import forget_events, give_up_overdue
 from platforms.delivery import deliver_due_events
 from platforms.events import DELIVER, wake_deliveries
+from platforms.idempotency import forget_answers
 
 log = structlog.get_logger(__name__)
 
@@ -31,3 +32,12 @@ def settle_events(timestamp: int) -> None:
     before = timezone.now() - timedelta(days=settings.EVENT_RETENTION_DAYS)
     while forgotten := forget_events(before=before):
         log.info("events forgotten", events=forgotten)
+
+
+@app.periodic(cron="*/10 * * * *")
+@app.task(queueing_lock="forget_idempotency_keys", pass_context=False)
+def forget_idempotency_keys(timestamp: int) -> None:
+    """Forget, every ten minutes, the answers that are older than IDEMPOTENCY_KEEP_HOURS."""
+    before = timezone.now() - timedelta(hours=settings.IDEMPOTENCY_KEEP_HOURS)
+    while forgotten := forget_answers(before=before):
+        log.info("idempotency keys forgotten", keys=forgotten)

@@ -11,7 +11,8 @@ from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from platforms import schema as docs
+from platforms import event_schema as docs
+from platforms.api import PlatformView
 from platforms.deliveries import count_by_endpoint
 from platforms.endpoints import (
     BadUrl,
@@ -41,7 +42,7 @@ from platforms.serializers import (
 from proxy_project.errors import BoundedJSONParser, Conflict
 
 
-class EventView(generics.GenericAPIView[Event]):
+class EventView(PlatformView, generics.GenericAPIView[Event]):
     """What the views of events have in common: a platform sees only its own."""
 
     parser_classes = (BoundedJSONParser,)
@@ -140,7 +141,7 @@ class RedeliverView(EventView):
         return Response({"queued": queued}, status=status.HTTP_202_ACCEPTED)
 
 
-class EndpointView(generics.GenericAPIView[WebhookEndpoint]):
+class EndpointView(PlatformView, generics.GenericAPIView[WebhookEndpoint]):
     """What the views of endpoints have in common: a platform sees only its own."""
 
     parser_classes = (BoundedJSONParser,)

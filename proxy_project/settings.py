@@ -80,6 +80,12 @@ MEDIA_STORAGE_OPTIONS = _config.json_object("MEDIA_STORAGE_OPTIONS")
 EVENT_RETENTION_DAYS = _config.number("EVENT_RETENTION_DAYS", 30, minimum=4)
 ALLOW_PRIVATE_ENDPOINTS = env.bool("ALLOW_PRIVATE_ENDPOINTS", default=DEBUG)
 
+# --- What a platform may use, unless it has limits of its own; 0 is no limit --------------------------------
+READS_PER_MINUTE = int(_config.number("READS_PER_MINUTE", 1_200, minimum=0))
+WRITES_PER_MINUTE = int(_config.number("WRITES_PER_MINUTE", 600, minimum=0))
+CHATS_PER_DAY = int(_config.number("CHATS_PER_DAY", 10_000, minimum=0))
+IDEMPOTENCY_KEEP_HOURS = _config.number("IDEMPOTENCY_KEEP_HOURS", 24, minimum=24)
+
 if not DEBUG:
     _config.secret("DATABASE_URL")
 _config.raise_problems()
@@ -190,7 +196,10 @@ SILENCED_SYSTEM_CHECKS = ["security.W008"]
 # --- The API ----------------------------------------------------------------------------------------------
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["platforms.authentication.ApiKeyAuthentication"],
-    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_PERMISSION_CLASSES": [
+        "rest_framework.permissions.IsAuthenticated",
+        "platforms.authentication.ReadKeysOnlyRead",
+    ],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
     "DEFAULT_FILTER_BACKENDS": ["django_filters.rest_framework.DjangoFilterBackend"],
@@ -205,9 +214,13 @@ SPECTACULAR_SETTINGS = {
     "VERSION": "1",
     # The first that has a place for webhooks.
     "OAS_VERSION": "3.1.0",
-    "WEBHOOKS": "platforms.schema.WEBHOOKS",
+    "WEBHOOKS": "platforms.event_schema.WEBHOOKS",
     "ENUM_NAME_OVERRIDES": {"EventType": "platforms.event_types.EventType"},
     "SERVE_INCLUDE_SCHEMA": False,
+    "POSTPROCESSING_HOOKS": [
+        "drf_spectacular.hooks.postprocess_schema_enums",
+        "platforms.schema.describe_keys_and_limits",
+    ],
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
 }

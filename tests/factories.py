@@ -38,9 +38,9 @@ def make_api_key(platform: Platform, **fields: Any) -> str:
     return key
 
 
-def make_api_client(platform: Platform) -> APIClient:
-    """Return a client that calls the API as `platform`."""
-    return APIClient(headers={"Authorization": f"Bearer {make_api_key(platform)}"})
+def make_api_client(platform: Platform, **fields: Any) -> APIClient:
+    """Return a client that calls the API as `platform`, with a key of its own."""
+    return APIClient(headers={"Authorization": f"Bearer {make_api_key(platform, **fields)}"})
 
 
 def make_virtual_number(number: str = VIRTUAL_NUMBER, **fields: Any) -> VirtualNumber:

@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('platforms', '0003_events'),
+        ('platforms', '0004_keys_and_limits'),
     ]
 
     operations = [

@@ -1,6 +1,7 @@
 """The pages of platforms and API keys: a key is shown once, revoked for good, and never edited."""
 
 import re
+from datetime import UTC, datetime
 
 import pytest
 from django.contrib.admin.models import LogEntry
@@ -44,13 +45,43 @@ def test_a_new_platform_gets_a_key_that_opens_the_api(operator: Client) -> None:
 
 
 def test_a_platform_gets_a_further_key(operator: Client, platform: Platform) -> None:
-    page = operator.post(ADD_KEY, {"platform": platform.pk, "name": "second"}, follow=True)
+    page = operator.post(ADD_KEY, {"platform": platform.pk, "name": "second", "role": "write"}, follow=True)
     assert is_accepted(read_key(words_of(page)))
-    assert platform.api_keys.get().name == "second"
+    key = platform.api_keys.get()
+    assert (key.name, key.role, key.expiry_date) == ("second", "write", None)
+
+
+def test_a_key_may_be_made_to_read_only_and_to_expire(operator: Client, platform: Platform) -> None:
+    fields = {"name": "audit", "role": "read", "expiry_date_0": "2130-01-31", "expiry_date_1": "18:00"}
+    page = operator.post(ADD_KEY, {"platform": platform.pk, **fields}, follow=True)
+    text = read_key(words_of(page))
+    assert is_accepted(text)
+    assert APIClient(headers={"Authorization": f"Bearer {text}"}).post("/chats").status_code == 403
+    assert platform.api_keys.get().expiry_date == datetime(2130, 1, 31, 18, tzinfo=UTC)
+    listed = read(operator, KEYS)
+    assert "read: GET only" in listed and "2130" in listed
+
+
+def test_a_key_that_would_have_expired_already_is_not_made(operator: Client, platform: Platform) -> None:
+    fields = {"name": "audit", "role": "read", "expiry_date_0": "2020-01-31", "expiry_date_1": "18:00"}
+    page = words_of(operator.post(ADD_KEY, {"platform": platform.pk, **fields}, follow=True))
+    assert "Must be in the future." in page
+    assert not ApiKey.objects.exists()
+
+
+@pytest.mark.parametrize("is_new", [True, False])
+def test_a_platform_may_have_limits_of_its_own(operator: Client, db: None, is_new: bool) -> None:
+    address = ADD_PLATFORM if is_new else page_of(make_platform("Rides"))
+    fields = {"name": "Rides", "introduction": "", "reads_per_minute": "5", "chats_per_day": "0"}
+    assert operator.post(address, fields).status_code == 302
+    platform = Platform.objects.get()
+    assert (platform.reads_per_minute, platform.writes_per_minute, platform.chats_per_day) == (5, None, 0)
+    fields["reads_per_minute"] = "-1"
+    assert "greater than or equal to 0" in words_of(operator.post(page_of(platform), fields))
 
 
 def test_a_key_is_shown_once_and_kept_nowhere(operator: Client, platform: Platform) -> None:
-    page = operator.post(ADD_KEY, {"platform": platform.pk, "name": "second"}, follow=True)
+    page = operator.post(ADD_KEY, {"platform": platform.pk, "name": "second", "role": "write"}, follow=True)
     key = read_key(words_of(page))
     secret = key.partition(".")[2]
     assert len(secret) >= 32

@@ -52,3 +52,12 @@ def vonage(_account_simulator: Simulator, settings) -> Simulator:
     _account_simulator.reset()
     settings.VONAGE_API_URL = settings.VONAGE_REST_URL = _account_simulator.url
     return _account_simulator
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print what tests have measured: they say it with `record_property("measured", ...)`."""
+    for outcome in ("passed", "failed"):
+        for report in terminalreporter.getreports(outcome):
+            for name, value in report.user_properties:
+                if name == "measured":
+                    terminalreporter.line(f"\n{value}")

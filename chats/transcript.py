@@ -11,6 +11,7 @@ from uuid import UUID
 import phonenumbers
 from django.template.defaultfilters import filesizeformat
 from django.utils.dateformat import format as format_date
+from django.utils.text import capfirst
 from django.utils.timezone import localtime
 
 from chats.models import Chat, Participant, mask
@@ -127,7 +128,7 @@ def describe_attachment(attachment: Attachment) -> str:
     size = f", {filesizeformat(attachment.size)}" if attachment.size else ""
     code = f"({attachment.error_code})" if attachment.error_code else ""
     why = " ".join(filter(None, [attachment.error_detail, code]))
-    words = f"{attachment.get_kind_display()}{size}: {attachment.get_status_display()}".capitalize()
+    words = capfirst(f"{attachment.get_kind_display()}{size}: {attachment.get_status_display()}")
     return f"{words}. {why}" if why else words
 
 

@@ -30,6 +30,12 @@ _PENDING = """
     SELECT status, count(*), min(due_at) FROM messaging_message
      WHERE status IN ('sending', 'unconfirmed') GROUP BY status
 """
+# By the index attachment_waiting, and the primary key, which is ordered by time.
+_ATTACHMENTS_WAITING = "SELECT count(*), min(created_at) FROM messaging_attachment WHERE status = 'waiting'"
+_LATEST_ATTACHMENTS = """
+    SELECT status, count(*) FROM (SELECT status FROM messaging_attachment ORDER BY id DESC LIMIT %s) AS latest
+     GROUP BY status ORDER BY status
+"""
 # By the index message_newest, however long the log is.
 _LATEST = """
     SELECT direction, status, count(*)
@@ -60,6 +66,7 @@ class _SharedState(Collector):
         yield from _collect_numbers()
         yield from _collect_pending()
         yield from _collect_latest()
+        yield from _collect_attachments()
 
     def describe(self) -> list[Metric]:
         # Nothing is read from the database when it is registered.
@@ -147,3 +154,20 @@ def _gauge(name: str, meaning: str, value: float | datetime | None) -> Metric:
     if isinstance(value, datetime):
         value = value.timestamp()
     return GaugeMetricFamily(f"texting_{name}", meaning, value=value)
+
+
+def _collect_attachments() -> Iterator[Metric]:
+    latest = GaugeMetricFamily(
+        "texting_latest_attachments",
+        f"What became of the latest {LATEST_TEXTS:,} pictures, recordings and files, by status.",
+        labels=["status"],
+    )
+    with connection.cursor() as cursor:
+        cursor.execute(_ATTACHMENTS_WAITING)
+        waiting, since = cursor.fetchone()
+        cursor.execute(_LATEST_ATTACHMENTS, [LATEST_TEXTS])
+        for status, count in cursor.fetchall():
+            latest.add_metric([status], count)
+    yield _gauge("attachments_waiting", "Attachments that are to be fetched before their texts go out.", waiting)
+    yield _gauge("attachments_waiting_since_timestamp_seconds", "When the one that waits longest came.", since)
+    yield latest

@@ -34,6 +34,7 @@ admin.site.unregister(Group)
 _PAGES = (
     ("Chats", "forum", "chats", "chat"),
     ("Message log", "list_alt", "messaging", "message"),
+    ("Attachments", "attachment", "messaging", "attachment"),
     ("Virtual numbers", "dialpad", "chats", "virtualnumber"),
     ("Platforms", "apartment", "platforms", "platform"),
     ("API keys", "key", "platforms", "apikey"),

@@ -434,6 +434,7 @@ _SAY_WHEN = """
     UPDATE messaging_message SET expires_at = created_at + %(hours)s * interval '1 hour'
      WHERE direction = 'out' AND status = 'queued' AND expires_at IS NULL
 """
+# As an array, since PostgreSQL may ask a subquery of IN more than once, each time for another thousand.
 _EXPIRE = f"""
     UPDATE messaging_message
        SET status = 'failed', due_at = NULL, failed_at = now(), error_code = 'expired',
@@ -441,9 +442,10 @@ _EXPIRE = f"""
                NULLIF(error_detail, ''), (SELECT pause_detail FROM messaging_gatewayaccount
                                            WHERE name = '{ACCOUNT}' AND paused_at IS NOT NULL),
                'it waited for its turn.'), 200)
-     WHERE id IN (SELECT id FROM messaging_message
-                   WHERE direction = 'out' AND status = 'queued' AND expires_at <= now()
-                   LIMIT 1000 FOR NO KEY UPDATE SKIP LOCKED)
+     WHERE id = ANY (ARRAY(
+               SELECT id FROM messaging_message
+                WHERE direction = 'out' AND status = 'queued' AND expires_at <= now()
+                LIMIT 1000 FOR NO KEY UPDATE SKIP LOCKED))
     RETURNING id
 """
 

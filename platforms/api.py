@@ -38,6 +38,8 @@ class PlatformView(APIView):
     """A view of the API, first among its bases: what a platform calls, with its key and within its limits."""
 
     throttle_classes = (PlatformThrottle,)
+    # OPTIONS has nothing to say that the OpenAPI document does not.
+    metadata_class = None
     # What a method makes that is limited too, apart from reads and writes.
     makes: ClassVar[Mapping[str, Bucket]] = {}
     # What is left of each limit, once the request was let in or refused.

@@ -46,7 +46,7 @@ def test_a_failure_in_the_middle_logs_no_number(api, virtual_number, caplog, mon
     def fail(**_):
         raise RuntimeError("lost")
 
-    monkeypatch.setattr("chats.services.starting.queue_introduction", fail)
+    monkeypatch.setattr("chats.services.starting.queue_introductions", fail)
     api.raise_request_exception = False
     assert api.post("/chats", body()).status_code == 500
     assert "RuntimeError: lost" in caplog.text

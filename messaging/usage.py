@@ -23,7 +23,8 @@ _BATCH = 100_000
 
 _COLUMNS = "day, platform_id, virtual_number_id, direction, kind, status, currency"
 _SUMS = "sum(texts) AS texts, sum(segments) AS segments, sum(mms) AS mms, sum(attachments) AS attachments"
-# What texts of the log count as. The trigger says the same.
+# What texts of the log count as. The trigger says the same. One that waits for its time may still be cancelled, and
+# gets a new position: it counts from then on.
 _OF_LOG = """
     SELECT (message.created_at AT TIME ZONE 'UTC')::date AS day,
            COALESCE(chat.platform_id, number.platform_id) AS platform_id,
@@ -34,7 +35,10 @@ _OF_LOG = """
       FROM messaging_message AS message
       LEFT JOIN chats_chat AS chat ON chat.id = message.chat_id
       LEFT JOIN chats_virtualnumber AS number ON number.id = message.virtual_number_id
-     CROSS JOIN LATERAL (SELECT channel = 'mms' OR (direction = 'in' AND media_count > 0) AS is_mms) AS way
+     CROSS JOIN LATERAL (
+               SELECT channel = 'mms' OR (direction = 'in' AND media_count > 0) AS is_mms
+                WHERE message.status <> 'scheduled'
+           ) AS way
 """
 # The texts that are old enough, up to the first that is not.
 _FIND_END = f"""

@@ -16,8 +16,8 @@ and a text belongs to the day on which it came in or was queued. At most {MAX_DA
 30 days up to today.
 
 The figures are those of the message log at this moment: a text that is on its way counts under the status it has now,
-and its price as soon as the carrier has told it. They stay when texts are erased. Texts of strangers, and the answers
-to them, count where the virtual number is yours alone.
+and its price as soon as the carrier has told it; one that waits for its `send_at` counts when that has come. They stay
+when texts are erased. Texts of strangers, and the answers to them, count where the virtual number is yours alone.
 """
 
 

@@ -28,15 +28,15 @@ COUNT_LATE_CHANGES = """
                sign, CASE WHEN is_mms THEN 0 ELSE sign * COALESCE(segments, 0) END, sign * is_mms::int,
                sign * media_count, sign * COALESCE(price, 0), true
           FROM (VALUES
-                   (-1, OLD.created_at, OLD.kind, OLD.status, OLD.channel, OLD.media_count, OLD.segments, OLD.price,
+                   (-1, OLD.position, OLD.created_at, OLD.kind, OLD.status, OLD.channel, OLD.media_count, OLD.segments, OLD.price,
                     OLD.currency),
-                   (1, NEW.created_at, NEW.kind, NEW.status, NEW.channel, NEW.media_count, NEW.segments, NEW.price,
+                   (1, NEW.position, NEW.created_at, NEW.kind, NEW.status, NEW.channel, NEW.media_count, NEW.segments, NEW.price,
                     NEW.currency)
-               ) AS change (sign, created_at, kind, status, channel, media_count, segments, price, currency)
+               ) AS change (sign, position, created_at, kind, status, channel, media_count, segments, price, currency)
          CROSS JOIN LATERAL (
                    SELECT channel = 'mms' OR (OLD.direction = 'in' AND media_count > 0) AS is_mms
                ) AS way
-         WHERE OLD.position < (SELECT counted_to FROM messaging_usageprogress);
+         WHERE position < (SELECT counted_to FROM messaging_usageprogress) AND status <> 'scheduled';
         RETURN NULL;
     END $$;
     CREATE TRIGGER message_changed_late AFTER UPDATE ON messaging_message

@@ -11,6 +11,7 @@ from django.db import connection
 
 from messaging import usage
 from messaging.models import Message, UsageDay, UsageProgress
+from messaging.scheduled import cancel_text, queue_scheduled_texts
 from messaging.usage import GroupBy, count_usage, read_usage
 from tests.chats.helpers import at_once, errors
 from tests.factories import ALICE, BOB, make_chat, make_virtual_number
@@ -317,3 +318,33 @@ def test_of_a_long_log_only_what_is_not_counted_is_read(platform, chat, virtual_
     assert float(read) < 100
     books = read_usage(platform_id=platform.pk, first=date(2020, 1, 1), last=TODAY, group_by=GroupBy.DAY)
     assert books.total.outbound.texts == 30_000
+
+
+class TestATextThatWaitsForItsTime:
+    """It may be cancelled, and comes into the order of texts only then."""
+
+    @pytest.fixture
+    def waiting(self, omar) -> Message:
+        waiting = make_queued(omar, kind=Message.Kind.PLATFORM, status=Status.SCHEDULED, due_at=ago(minutes=-5))
+        move(waiting, hours=2)
+        count_usage()
+        return waiting
+
+    def test_is_not_counted_before(self, api, waiting):
+        assert get(api)["total"]["outbound"]["texts"] == 0
+        assert cancel_text(message_id=waiting.pk)
+        assert get(api)["total"]["outbound"]["texts"] == 0
+
+    def test_is_counted_once_after(self, api, waiting):
+        Message.objects.filter(pk=waiting.pk).update(due_at=ago(minutes=1))
+        assert queue_scheduled_texts() == 1
+        for _ in range(2):
+            assert get(api)["total"]["outbound"]["by_status"] == {"queued": 1}
+            count_usage()
+        Message.objects.filter(pk=waiting.pk).update(status=Status.SENT, due_at=None)
+        assert get(api)["total"]["outbound"]["by_status"] == {"sent": 1}
+
+    def test_is_counted_once_when_it_fails_where_it_stood(self, api, waiting):
+        Message.objects.filter(pk=waiting.pk).update(status=Status.FAILED, due_at=None)
+        count_usage()
+        assert get(api)["total"]["outbound"]["by_status"] == {"failed": 1}

@@ -1,13 +1,15 @@
 """Which chats and messages a list shows, and in which pages."""
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+from django import forms
 from django.db.models import Exists, OuterRef, QuerySet
 from django.db.models.functions import Coalesce
 from django_filters import rest_framework as filters
+from django_filters.fields import IsoDateTimeField
 
 from chats.models import Chat, Participant
 from messaging.models import Message
@@ -30,6 +32,21 @@ _FORECAST = {
 _CLOCKS_DIFFER = timedelta(hours=1)
 
 
+class MomentField(IsoDateTimeField):
+    """A time in UTC: PostgreSQL knows no offsets of 16 hours and more, which ISO 8601 allows."""
+
+    def clean(self, value: Any) -> datetime | None:
+        moment: datetime | None = super().clean(value)
+        try:
+            return moment and moment.astimezone(UTC)
+        except OverflowError:
+            raise forms.ValidationError("There is no such time.", code="invalid") from None
+
+
+class MomentFilter(filters.IsoDateTimeFilter):
+    field_class = MomentField
+
+
 class ChatFilter(filters.FilterSet):
     status = filters.MultipleChoiceFilter(
         choices=Chat.Status.choices,
@@ -44,18 +61,16 @@ class ChatFilter(filters.FilterSet):
     virtual_number = filters.UUIDFilter(
         method="filter_virtual_number", help_text="The id of a virtual number: the chats that are or were on it."
     )
-    started_after = filters.IsoDateTimeFilter(
+    started_after = MomentFilter(
         field_name="started_at", lookup_expr="gte", help_text="Started then or later, such as 2030-01-31T18:00:00Z."
     )
-    started_before = filters.IsoDateTimeFilter(
+    started_before = MomentFilter(
         field_name="started_at", method="filter_before", help_text="Started earlier than that."
     )
-    ended_after = filters.IsoDateTimeFilter(
+    ended_after = MomentFilter(
         field_name="ended_at", lookup_expr="gte", help_text="Ended then or later; a chat that goes on has not ended."
     )
-    ended_before = filters.IsoDateTimeFilter(
-        field_name="ended_at", method="filter_before", help_text="Ended earlier than that."
-    )
+    ended_before = MomentFilter(field_name="ended_at", method="filter_before", help_text="Ended earlier than that.")
 
     class Meta:
         model = Chat
@@ -90,10 +105,10 @@ class MessageFilter(filters.FilterSet):
     status = filters.MultipleChoiceFilter(
         choices=Message.Status.choices, method="filter_any", help_text="Only this status; repeat it for more."
     )
-    after = filters.IsoDateTimeFilter(
+    after = MomentFilter(
         field_name="created_at", lookup_expr="gte", help_text="Logged then or later, such as 2030-01-31T18:00:00Z."
     )
-    before = filters.IsoDateTimeFilter(field_name="created_at", lookup_expr="lt", help_text="Logged earlier than that.")
+    before = MomentFilter(field_name="created_at", lookup_expr="lt", help_text="Logged earlier than that.")
 
     class Meta:
         model = Message

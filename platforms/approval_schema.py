@@ -108,7 +108,7 @@ _WEBHOOK = OpenApiWebhook(
             },
         ),
         examples=[
-            OpenApiExample("message.approval", value=_QUESTION, request_only=True),
+            OpenApiExample("message.approval", value=_QUESTION),
         ],
         responses={"2XX": OpenApiResponse(_ANSWER, "Your answer.")},
     ),

@@ -22,12 +22,19 @@ from platforms.templates import LONGEST_TEMPLATE, LONGEST_VALUE, TemplateKind, l
 from proxy_project.errors import BoundedJSONParser
 
 
+class SideField(serializers.ChoiceField):
+    """1 or 2; JSON may write them as 1.0 and 2.0."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        return super().to_internal_value(int(data) if isinstance(data, float) and data.is_integer() else data)
+
+
 class _AddressedSerializer(StrictSerializer):
     """To whom a template speaks, and of what."""
 
     kind = serializers.ChoiceField(choices=TemplateKind.choices)
     language = LanguageField(required=False, help_text="BCP 47. Left out: your platform's.")
-    side = serializers.ChoiceField(
+    side = SideField(
         choices=Template.Side.choices,
         required=False,
         allow_null=True,

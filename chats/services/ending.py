@@ -54,7 +54,7 @@ def end_expired_chats(*, now: datetime, limit: int = 500) -> int:
 # By the index chat_to_expire. One that is being texted in is told of the next time.
 _CLAIM_EXPIRING = """
     UPDATE chats_chat SET told_of_end_at = expires_at
-     WHERE id IN (
+     WHERE id = ANY (ARRAY(
                SELECT chat.id
                  FROM chats_chat AS chat JOIN platforms_platform AS platform ON platform.id = chat.platform_id
                 WHERE chat.status = 'open' AND chat.expires_at > %(now)s
@@ -64,7 +64,7 @@ _CLAIM_EXPIRING = """
                 ORDER BY chat.expires_at
                 LIMIT %(limit)s
                   FOR NO KEY UPDATE OF chat SKIP LOCKED
-           )
+           ))
     RETURNING id
 """
 

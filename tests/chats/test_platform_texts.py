@@ -116,8 +116,8 @@ class TestNow:
     @pytest.mark.parametrize(
         ("fields", "error"),
         [
-            ({"text": ""}, ("empty", "text")),
-            ({"text": "  \n"}, ("empty", "text")),
+            ({"text": ""}, ("nothing_to_send", "text")),
+            ({"text": "  \n"}, ("nothing_to_send", "text")),
             ({"text": None}, ("null", "text")),
             ({"text": "call 415 555 0123"}, ("phone_number", "text")),
             ({"text": "a\x00b"}, ("not_text", "text")),

@@ -43,7 +43,7 @@ def test_no_response_and_no_log_line_quotes_a_number(api, virtual_number, caplog
 def test_a_failure_in_the_middle_logs_no_number(api, virtual_number, caplog, monkeypatch):
     caplog.set_level(logging.DEBUG)
 
-    def fail(**_):
+    def fail(*_, **__):
         raise RuntimeError("lost")
 
     monkeypatch.setattr("chats.services.starting.queue_introductions", fail)

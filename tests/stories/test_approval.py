@@ -32,6 +32,8 @@ def test_texts_reach_people_as_their_platform_wants_also_when_the_worker_is_kill
         number = service.start_chat((SARA, "Sara"), (OMAR, "Omar"))["virtual_numbers"][0]
         for text in ("who?", "my address is …", "hold", "the last"):
             service.simulator.text(SARA, number, text)
+            # Else they may overtake each other before they are here.
+            service.simulator.wait_until_quiet()
         service.simulator.wait_for_text(OMAR, "who is it?")
         assert held.wait(30)
         service.kill("worker")

@@ -42,6 +42,24 @@ def record_replacement(*, chat: Chat, leaving: Participant, joining: Participant
     )
 
 
+def record_consent_event(*, type: EventType, participant: Participant, scope: str, source: str, now: datetime) -> None:
+    """Record that a participant has opted out or in, if their platform records events, in the caller's transaction."""
+    if not participant.chat.platform.records_events:
+        return
+    record_event(
+        platform_id=participant.chat.platform_id,
+        type=type,
+        chat_id=participant.chat_id,
+        data={
+            "chat": {"id": participant.chat_id, "reference": participant.chat.reference},
+            "participant": describe_participant(participant),
+            "scope": scope,
+            "source": source,
+        },
+        now=now,
+    )
+
+
 def describe_chat(chat: Chat, participants: Sequence[Participant]) -> dict[str, Any]:
     """Return a chat as `GET /chats/{id}` shows it, but for the introductions."""
     present = [each for each in participants if each.replaced_at is None]
@@ -73,7 +91,7 @@ def describe_chat(chat: Chat, participants: Sequence[Participant]) -> dict[str, 
 
 
 def describe_participant(participant: Participant) -> dict[str, Any]:
-    """Return a participant as the API shows them, but for the introduction."""
+    """Return a participant as the API shows them, but for the introduction and what they agreed to."""
     return {
         "id": participant.pk,
         "name": participant.name,

@@ -6,23 +6,25 @@ from uuid import UUID
 from chats.models import Chat, Participant
 from messaging.models import Message
 from messaging.outbox import queue_text
-from messaging.writing import describe_reader, read_templates, write
+from messaging.writing import describe_reader, read_templates, write, write_introduction
 from platforms.templates import TemplateKind
 
 
 def queue_introductions(introduced: Sequence[tuple[Chat, Participant, Participant]]) -> None:
-    """Queue what each first participant is told of the second, in their chat; once, however often this is called."""
-    kind = TemplateKind.INTRODUCTION
-    templates = read_templates(platform_ids={chat.platform_id for chat, *_ in introduced}, kinds=[kind])
+    """Queue what each first participant is told of the second, in their chat; once, however often this is called.
+
+    Who `awaits_consent` is asked for YES here.
+    """
+    kinds = [TemplateKind.INTRODUCTION, TemplateKind.CONSENT_REQUEST]
+    templates = read_templates(platform_ids={chat.platform_id for chat, *_ in introduced}, kinds=kinds)
     for chat, participant, counterpart in introduced:
-        reader = describe_reader(chat=chat, participant=participant, counterpart=counterpart.name)
-        own = templates.get(chat.platform_id, ())
-        queue_text(
-            kind=Message.Kind.INTRODUCTION,
-            recipient=participant,
-            body=write(kind=kind, reader=reader, platform=chat.platform, templates=own),
-            once_key=_once_key(participant.pk),
+        body = write_introduction(
+            reader=describe_reader(chat=chat, participant=participant, counterpart=counterpart.name),
+            platform=chat.platform,
+            templates=templates.get(chat.platform_id, ()),
+            asks=participant.awaits_consent,
         )
+        queue_text(kind=Message.Kind.INTRODUCTION, recipient=participant, body=body, once_key=_once_key(participant.pk))
 
 
 def announce_replacement(*, chat: Chat, counterpart: Participant, leaving: Participant, joining: Participant) -> None:

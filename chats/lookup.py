@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
+from chats.opted_out import is_opted_out
 from proxy_project.encryption import digest_number
 from proxy_project.sql import execute_prepared
 
@@ -36,6 +37,10 @@ class Match:
     cool_down: timedelta | None = None
     revision: int = 0
     moves_idle_end: bool = False
+    counterpart_opted_out: bool = False
+    # Whose chat it is, or whose number; and whether END and CANCEL mean STOP there.
+    platform_id: UUID | None = None
+    cancel_words_stop: bool = True
     # What platforms are told needs these: the sender's chat, its platform, and the platform that alone uses the
     # number; each platform only if it records events.
     reference: str | None = None
@@ -46,12 +51,19 @@ class Match:
 
 
 # At most one open or scheduled chat goes with a number and a digest: `open_chat_is_named_by_both_numbers`.
-_FIND = """
+_FIND = f"""
     SELECT number.id, sender.id, sender.chat_id, counterpart.id, counterpart.virtual_number_id, over.at,
            chat.status = 'scheduled', sender.replaced_at IS NOT NULL,
-           CASE WHEN over.at IS NOT NULL
-                THEN (SELECT cool_down_hours FROM platforms_platform WHERE id = chat.platform_id) END,
+           CASE WHEN over.at IS NOT NULL THEN platform.cool_down_hours END,
            chat.revision, chat.idle_ends_at < now() + chat.idle_timeout_seconds * interval '1 second',
+           counterpart.id IS NOT NULL AND {
+    is_opted_out(
+        digest="counterpart.phone_digest",
+        number_id="counterpart.virtual_number_id",
+        platform_id="platform.id",
+    )
+},
+           COALESCE(platform.id, number.platform_id), platform.cancel_words_stop,
            chat.reference, CASE WHEN platform.records_events THEN platform.id END, owner.id,
            COALESCE(platform.asks_for_approval, FALSE)
       FROM chats_virtualnumber number
@@ -82,10 +94,11 @@ def find_match(*, from_number: str, to_number: str) -> Match:
     if not rows:
         return Match(None, None, None, None)
     number_id, sender_id, chat_id, counterpart_id, counterpart_number_id, ended_at, *others = rows[0]
-    is_scheduled, was_replaced, cool_down_hours, revision, moves_idle_end, *told = others
+    is_scheduled, was_replaced, cool_down_hours, revision, moves_idle_end, *consent = others
+    counterpart_opted_out, platform_id, cancel_words_stop, *told = consent
     reference, platform_told, owner_told, is_asked = told
     if not sender_id:
-        return Match(number_id, None, None, None, owner_told=owner_told)
+        return Match(number_id, None, None, None, platform_id=platform_id, owner_told=owner_told)
     return Match(
         virtual_number_id=number_id,
         sender=Side(sender_id, chat_id, number_id),
@@ -96,6 +109,9 @@ def find_match(*, from_number: str, to_number: str) -> Match:
         cool_down=None if cool_down_hours is None else timedelta(hours=cool_down_hours),
         revision=revision,
         moves_idle_end=bool(moves_idle_end),
+        counterpart_opted_out=counterpart_opted_out,
+        platform_id=platform_id,
+        cancel_words_stop=cancel_words_stop,
         reference=reference,
         platform_told=platform_told,
         owner_told=owner_told,

@@ -192,6 +192,12 @@ class Participant(models.Model):
     virtual_number = models.ForeignKey(
         VirtualNumber, on_delete=models.PROTECT, related_name="participants", db_index=False
     )
+    # IANA, as the platform gave it; empty: what the phone number tells.
+    time_zone = models.CharField(max_length=40, blank=True, default="", db_default="")
+    # Asked for YES, and not answered yet; only messaging.consent moves it. What was texted then is kept for auditors.
+    awaits_consent = models.BooleanField(default=False, db_default=False)
+    consented_at = models.DateTimeField(null=True, blank=True)
+    consent_text = EncryptedTextField(blank=True, default="", db_default="")
     ended_at = models.DateTimeField(null=True, blank=True)
     replaced_at = models.DateTimeField(null=True, blank=True)
 

@@ -13,6 +13,10 @@ of them texts to it is passed on to the other, who never sees their phone number
 The same `reference` again, with the same people, returns the same chat with status 200 and texts nobody, so
 that a request whose answer was lost can be repeated; with other people it is refused with 409.
 
+Who has opted out is shown with `opted_out: true` and gets no introduction, nor anything else until they text START;
+the chat is there all the same. Where your platform asks people first, the introduction asks for YES, and texts to
+a person who `awaits_consent` wait for it.
+
 With `starts_at` the chat is `scheduled`: its virtual numbers are set aside now, people are introduced then, and
 whoever texts before is told that the chat has not started yet.
 """
@@ -62,6 +66,10 @@ sent in order with the texts that are passed on, and its failure is an event (`m
 With `send_at` it waits until then, without holding up anything else. It fails with `chat_ended` when the chat is not
 open at that time, and with `recipient_replaced` when somebody took the recipient's place meanwhile. Until then,
 `DELETE` cancels it.
+
+Nobody is texted who has opted out: this is refused with `recipient_opted_out`, and what waits when somebody texts STOP
+fails with it. In your platform's quiet hours a text is `held` until the recipient's morning, and fails with
+`chat_ended` should the chat have ended by then; to who has not said YES yet, until they do.
 
 What stands in `media` is fetched before the text is sent, for each recipient. What cannot be fetched is left out after
 a while, and its `status` among the message's `attachments` says so; a text that would be empty then fails with
@@ -116,6 +124,8 @@ _CHAT: dict[str, Any] = {
             "language": "es",
             "phone_number": "+1••••••••23",
             "virtual_number": "+14155550100",
+            "opted_out": False,
+            "awaits_consent": False,
             "introduction": {
                 "message_id": "0198f2c4-6a10-7c3e-9d55-0b6d4c1f2a14",
                 "status": "delivered",
@@ -128,6 +138,8 @@ _CHAT: dict[str, Any] = {
             "language": None,
             "phone_number": "+1••••••••24",
             "virtual_number": "+14155550100",
+            "opted_out": False,
+            "awaits_consent": False,
             "introduction": {
                 "message_id": "0198f2c4-6a10-7c3e-9d55-0b6d4c1f2a15",
                 "status": "queued",

@@ -3,11 +3,12 @@
 import json
 import re
 import unicodedata
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from datetime import datetime
 from operator import attrgetter
 from typing import Any
 from uuid import UUID
+from zoneinfo import available_timezones
 
 from django.core.exceptions import ValidationError as DjangoValidationError
 from django.utils import timezone
@@ -248,6 +249,12 @@ class PersonSerializer(StrictSerializer):
         "else its own wording in English or Spanish. Left out: your platform's language.",
     )
     country_match = CountryMatchField(required=False)
+    time_zone = serializers.ChoiceField(
+        choices=sorted(available_timezones()),
+        required=False,
+        allow_null=True,
+        help_text="Where they are, such as `Europe/Paris`, for your quiet hours. Left out: where their number is from.",
+    )
 
 
 class NumberChoiceSerializer(StrictSerializer):
@@ -321,6 +328,7 @@ class StartChatSerializer(TimesSerializer):
                 name=person.get("name") or "",
                 language=person.get("language") or "",
                 country_match=person.get("country_match", CountryMatch.PREFER),
+                time_zone=person.get("time_zone") or "",
             )
             for person in value
         ]
@@ -436,10 +444,20 @@ class ParticipantSerializer(serializers.Serializer[Participant]):
     language = serializers.SerializerMethodField(help_text="Null: your platform's.")
     phone_number = serializers.SerializerMethodField(help_text="Hidden but for its ends.")
     virtual_number = serializers.CharField(source="virtual_number.number")
+    opted_out = serializers.SerializerMethodField(
+        help_text="They have texted STOP: nothing is sent to them, until they text START."
+    )
+    awaits_consent = serializers.BooleanField(
+        help_text="They are asked for YES, which all texts to them wait for; only where your platform asks people."
+    )
     introduction = serializers.SerializerMethodField()
 
     def get_language(self, participant: Participant) -> str | None:
         return participant.language or None
+
+    def get_opted_out(self, participant: Participant) -> bool:
+        opted_out: Collection[UUID] = self.context["opted_out"]
+        return participant.pk in opted_out
 
     def get_phone_number(self, participant: Participant) -> str:
         return mask(participant.phone_number)
@@ -466,7 +484,8 @@ class FormerParticipantSerializer(serializers.Serializer[Participant]):
 class ChatSerializer(serializers.Serializer[Chat]):
     """Two people texting through virtual numbers."""
 
-    # Its context must hold `introductions`: the message of each participant, by the participant's id.
+    # Its context must hold `introductions`: the message of each participant, by the participant's id; and
+    # `opted_out`: the ids of those who have.
     id = serializers.UUIDField()
     status = serializers.ChoiceField(choices=Chat.Status.choices)
     reference = serializers.CharField(allow_null=True)

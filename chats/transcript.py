@@ -29,6 +29,7 @@ _DELIVERY: dict[str, tuple[str, Level]] = {
     Message.Status.SCHEDULED: ("waiting for its time, to be sent to", "waiting"),
     Message.Status.PREPARING: ("being prepared, to be sent to", "waiting"),
     Message.Status.QUEUED: ("waiting to be sent to", "waiting"),
+    Message.Status.HELD: ("held back, to be sent to", "waiting"),
     Message.Status.SENDING: ("being sent to", "waiting"),
     Message.Status.UNCONFIRMED: ("perhaps sent, the carrier's answer was lost, to", "waiting"),
     Message.Status.SENT: ("sent to", "waiting"),
@@ -47,6 +48,7 @@ _BLOCKED = {
     "binary": "binary data, and no text",
     "too_long": "too long",
     "not_started": "the chat had not started",
+    "counterpart_opted_out": "the other person has opted out",
     "blocked_by_platform": "its platform did not approve of it",
 }
 # What the platform answered about it.
@@ -184,6 +186,8 @@ def describe_outcome(message: Message, *, to: str) -> tuple[str, Level]:
         return f"{words} {to}", level
     if message.status == Message.Status.RELAYED:
         return "passed on", "done"
+    if message.status == Message.Status.KEYWORD:
+        return "answered by the service: not passed on", "done"
     words = _NOT_PASSED_ON.get(Message.Status(message.status), message.get_status_display())
     why = _BLOCKED.get(message.error_code, "")
     return f"{words}: {why}" if why else words, "failed"

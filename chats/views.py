@@ -57,6 +57,7 @@ from chats.services import (
     start_chat,
 )
 from messaging.models import Message
+from messaging.opt_outs import read_opted_out
 from messaging.scheduled import cancel_text
 from platforms.api import PlatformView
 from platforms.limits import Bucket
@@ -81,7 +82,10 @@ class ChatView(PlatformView, generics.GenericAPIView[Chat]):
 
     def show(self, chats: list[Chat]) -> list[dict[str, Any]]:
         participants = [participant for chat in chats for participant in chat.participants.all()]
-        context = {"introductions": read_introductions(participants=participants)}
+        context = {
+            "introductions": read_introductions(participants=participants),
+            "opted_out": read_opted_out(participants),
+        }
         return [dict(ChatSerializer(chat, context=context).data) for chat in chats]
 
     def answer(self, chat: Chat, *, status: int = status.HTTP_200_OK) -> Response:
@@ -285,6 +289,7 @@ class ReplaceParticipantView(ChatView):
                 name=asked.get("name"),
                 language=asked.get("language"),
                 country_match=asked.get("country_match", CountryMatch.PREFER),
+                time_zone=asked.get("time_zone") or "",
                 choice=asked.get("virtual_number") or ANY_NUMBER,
                 now=timezone.now(),
             )

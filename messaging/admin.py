@@ -16,6 +16,9 @@ from unfold.paginator import InfinitePaginator
 
 from chats.models import mask
 from chats.transcript import describe_attachment, describe_error, hide_numbers, name_of, short_id, show_time
+
+# Its pages are registered by being imported.
+from messaging import opt_out_admin  # noqa: F401
 from messaging.models import Attachment, Message
 
 # Its page counts every job there ever was, and can run a job again that the service has settled.
@@ -62,6 +65,8 @@ class MessageAdmin(ModelAdmin):
             Message.Status.SCHEDULED: "info",
             Message.Status.PREPARING: "info",
             Message.Status.QUEUED: "info",
+            Message.Status.HELD: "info",
+            Message.Status.KEYWORD: "success",
             Message.Status.SENDING: "info",
             Message.Status.SENT: "info",
             Message.Status.UNCONFIRMED: "warning",

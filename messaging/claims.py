@@ -5,7 +5,7 @@ Any number of senders do this at once. All times are the database's, so that the
 
 import random
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from uuid import UUID
 
@@ -16,7 +16,9 @@ from django.db import transaction
 from messaging.events import record_ends
 from messaging.failures import tell_sender
 from messaging.gateways import ErrorKind, Media, OutboundText, Outcome, SendError
+from messaging.holds import Held, hold_texts, release_texts
 from messaging.media.links import read_stored_media
+from messaging.obstacles import QUIET_HOURS, WHAT_STANDS_IN_THE_WAY, Hold, Obstacle
 from messaging.pauses import (
     ACCOUNT,
     IS_PAUSED,
@@ -26,7 +28,6 @@ from messaging.pauses import (
     pause_account,
     start_probe,
 )
-from messaging.withdrawals import REPLACED, WHY_REPLACED
 from proxy_project.encryption import decrypt
 from proxy_project.sql import execute_planned, execute_prepared
 
@@ -56,10 +57,10 @@ class Claim:
     encrypted_body: str
     leased_until: datetime
     is_probe: bool
-    is_withdrawn: bool = False
     channel: str = "sms"
     media_of: UUID | None = None
     media: tuple[Media, ...] = ()
+    obstacle: Obstacle = field(default_factory=Obstacle)
 
     @property
     def is_mms(self) -> bool:
@@ -68,16 +69,16 @@ class Claim:
     def decrypt_text(self) -> OutboundText:
         """Return the text to hand over.
 
-        Raises SendError when its recipient was replaced since it was queued, or the key it was encrypted with is
-        missing.
+        Raises SendError when its recipient was replaced or has opted out since it was queued, or the key it was
+        encrypted with is missing; and Hold when it must wait for its recipient.
         """
-        if self.is_withdrawn:
-            raise SendError(Outcome.NEVER, REPLACED, WHY_REPLACED, kind=ErrorKind.RECIPIENT)
+        self.obstacle.refuse()
         try:
             to_number, body = decrypt(self.encrypted_to_number), decrypt(self.encrypted_body)
         except InvalidToken:
             detail = "The key that encrypted it is not among ENCRYPTION_KEYS."
             raise SendError(Outcome.AGAIN, "key_missing", detail, kind=ErrorKind.CONFIGURATION) from None
+        self.obstacle.let_sleep(to_number)
         if self.is_mms and self.media:
             return OutboundText(self.id, self.from_number, to_number, body, self.media)
         links = [media.url for media in self.media]
@@ -86,11 +87,12 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What became of a claim: the gateway's id of it, or why there is none; neither when it was never on the wire."""
+    """What became of a claim: the gateway's id, or why there is none, or that it waits; else it is given back."""
 
     claim: Claim
     gateway_id: str | None = None
     error: SendError | None = None
+    hold: Hold | None = None
 
 
 # Which platforms have queued texts on which numbers: one probe of the index `message_queued_in_turn` each, however
@@ -193,17 +195,18 @@ _CLAIM = f"""
            SET status = 'sending', attempts = attempts + 1, due_at = now() + %(lease)s * interval '1 second'
           FROM picked
          WHERE message.id = picked.id AND COALESCE(message.status, '') = 'queued'
-        RETURNING message.id, kind, attempts, virtual_number_id, participant_id, stranger_number, body, due_at, channel,
+        RETURNING message.id, kind, attempts, virtual_number_id, participant_id, stranger_number, stranger_digest,
+                  body, due_at, channel, turn_of,
                   CASE WHEN media_count > 0 THEN COALESCE(relays_id, message.id) END AS media_of
     )
     SELECT claimed.id, attempts, number.id, number.number,
            COALESCE(participant.phone_number, claimed.stranger_number), body, due_at, %(is_probe)s::bool,
-           -- Who texts from a phone that was replaced is told so, and nothing else.
-           participant.replaced_at IS NOT NULL AND kind <> 'auto_reply',
-           channel, media_of
+           channel, media_of,
+           {WHAT_STANDS_IN_THE_WAY}, {QUIET_HOURS}
       FROM claimed
       JOIN number ON number.id = claimed.virtual_number_id
       LEFT JOIN chats_participant AS participant ON participant.id = claimed.participant_id
+      LEFT JOIN platforms_platform AS platform ON platform.id = claimed.turn_of
 """
 
 
@@ -242,7 +245,7 @@ def claim_texts(*, limit: int) -> list[Claim]:
 def _claim(limit: int, *, is_probe: bool = False) -> list[Claim]:
     # Kept from an idle start, its plan took a second to claim from 3,000 texts; planning takes 0.6 ms.
     rows = execute_planned(_CLAIM, {"limit": limit, "lease": settings.SEND_LEASE_SECONDS, "is_probe": is_probe})
-    claims = [Claim(*row) for row in rows]
+    claims = [replace(Claim(*row[:10]), obstacle=Obstacle(*row[10:])) for row in rows]
     if not any(claim.media_of for claim in claims):
         return claims
     media = read_stored_media([claim.media_of for claim in claims if claim.media_of])
@@ -359,7 +362,8 @@ def record_results(results: Sequence[Result]) -> None:
     if refused:
         faults = [result for result in results if result.error and result.error.outcome is Outcome.PAUSE]
         _record_not_accepted(refused, faults)
-    give_back(result.claim for result in results if result.gateway_id is None and result.error is None)
+    hold_texts([Held(r.claim.id, r.claim.attempt, r.claim.leased_until, r.hold) for r in results if r.hold])
+    give_back(result.claim for result in results if not (result.gateway_id is not None or result.error or result.hold))
     for result in results:
         if result.claim.is_probe:
             end_probe(message_id=result.claim.id, accepted=result.gateway_id is not None)
@@ -454,6 +458,8 @@ def settle_overdue() -> None:
     """Move what nobody else will: ended leases, texts without a receipt for too long, texts queued for too long."""
     execute_prepared(_LEASES_ENDED, {"wait": settings.UNCONFIRMED_WAIT_SECONDS})
     execute_prepared(_SEND_AGAIN, {})
+    with transaction.atomic():
+        _tell(release_texts())
     execute_planned(_SAY_WHEN, {"hours": settings.SEND_FOR_HOURS})
     with transaction.atomic():
         _tell([message_id for (message_id,) in execute_prepared(_EXPIRE, {})])

@@ -114,18 +114,19 @@ def log_and_relay(
     return stands, message_id
 
 
-def log_only(text: InboundText, match: Match, status: Status, now: datetime, *, obstacle: str) -> UUID | None:
+def log_only(
+    text: InboundText, match: Match, writer: Side | None, status: Status, now: datetime, *, obstacle: str = ""
+) -> UUID | None:
     """Write the inbound row of a text that goes to nobody, in the caller's transaction; None when it was stored before.
 
-    `obstacle` says why a text is BLOCKED.
+    `writer` is None for a stranger; `obstacle` says why a text is BLOCKED.
     """
-    writer = None if status is Status.UNMATCHED else match.sender
     row = _row(text, match.virtual_number_id, writer, status, obstacle)
     if not execute_prepared(_LOG_ANYWAY, row):
         return None
     if writer and match.platform_told:
         record_event(**_received(text, row, match, match.platform_told, now))
-    elif not writer and match.owner_told:
+    elif status is Status.UNMATCHED and match.owner_told:
         record_unmatched(platform_id=match.owner_told, message_id=row["id"], to_number=text.to_number, now=now)
     message_id: UUID = row["id"]
     return message_id

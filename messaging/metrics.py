@@ -24,12 +24,14 @@ from proxy_project.errors import error_response
 
 LATEST_TEXTS = 1_000
 
-# By the indexes message_queued and message_in_doubt, whose conditions these are.
+# By the indexes message_queued, message_in_doubt and message_held, whose conditions these are.
 _PENDING = """
     SELECT 'queued', count(*), min(due_at) FROM messaging_message WHERE status = 'queued'
     UNION ALL
     SELECT status, count(*), min(due_at) FROM messaging_message
      WHERE status IN ('sending', 'unconfirmed') GROUP BY status
+    UNION ALL
+    SELECT 'held', count(*), min(due_at) FROM messaging_message WHERE direction = 'out' AND status = 'held'
 """
 # By the index attachment_waiting, and the primary key, which is ordered by time.
 _ATTACHMENTS_WAITING = "SELECT count(*), min(created_at) FROM messaging_attachment WHERE status = 'waiting'"
@@ -136,7 +138,7 @@ def _collect_pending() -> Iterator[Metric]:
         cursor.execute(_PENDING)
         rows = {status: (count, due_at) for status, count, due_at in cursor.fetchall()}
     pending = GaugeMetricFamily("texting_texts_pending", "Texts on their way out, by status.", labels=["status"])
-    for status in ("queued", "sending", "unconfirmed"):
+    for status in ("queued", "held", "sending", "unconfirmed"):
         pending.add_metric([status], rows.get(status, (0, None))[0])
     yield pending
     yield _gauge(

@@ -36,11 +36,12 @@ class Message(models.Model):
         LATE        its chat has ended; its sender was told
         UNMATCHED   no chat goes with its sender and number
         BLOCKED     it could not be passed on, or its platform did not approve of it; its sender was told
+        KEYWORD     it was for the service: STOP, START, HELP, or YES when that was asked for
 
     An outbound message moves forward only, each step by a conditional update:
 
         SCHEDULED → QUEUED, or PREPARING, when its time has come
-            │ └───→ FAILED (the chat has ended by then, or its recipient was replaced)
+            │ └───→ FAILED (the chat has ended by then, or its recipient was replaced or has opted out)
             └─────→ deleted by the platform
 
         PREPARING → QUEUED → SENDING → SENT → DELIVERED
@@ -49,6 +50,7 @@ class Message(models.Model):
                        │        ├──→ QUEUED (refused for now: 429, 5xx, no connection)
                        │        ├──→ QUEUED (the account is paused; the attempt does not count)
                        │        ├──→ QUEUED (as a text with links, when it was refused as an MMS)
+                       │        ├──→ HELD → QUEUED (its recipient sleeps, or has not said YES yet)
                        │        ├──→ FAILED (refused for good, or tried for too long)
                        └────────┴──→ UNCONFIRMED (the answer was lost: timeout, dropped connection, a crash)
 
@@ -56,7 +58,8 @@ class Message(models.Model):
     ends and it becomes UNCONFIRMED; UNCONFIRMED, when no receipt has come for so long that it is sent again.
     PREPARING, while its attachments are fetched and its platform is asked, it is until when later texts to the same
     person wait for it; SCHEDULED, when it gets its place among the texts to its person, none of which has waited for
-    it until then.
+    it until then; HELD, when it is morning, or when nobody waits for a YES any more. Nothing waits for a text that is
+    HELD.
     The gateway is given the id as `client_ref`, and receipts bring it back.
     """
 
@@ -72,16 +75,19 @@ class Message(models.Model):
         ANNOUNCEMENT = "announcement", "announcement"
         CLOSING = "closing", "closing text"
         PLATFORM = "platform", "text by the platform"
+        CONSENT = "consent", "answer to STOP, START or HELP"
 
     class Status(models.TextChoices):
         RELAYED = "relayed"
         LATE = "late"
         UNMATCHED = "unmatched"
         BLOCKED = "blocked"
+        KEYWORD = "keyword"
         SCHEDULED = "scheduled"
         PREPARING = "preparing"
         QUEUED = "queued"
         SENDING = "sending"
+        HELD = "held"
         UNCONFIRMED = "unconfirmed"
         SENT = "sent"
         DELIVERED = "delivered"
@@ -103,7 +109,7 @@ class Message(models.Model):
         CARRIER = "carrier"
         UNKNOWN = "unknown"
 
-    INBOUND_STATUSES = (Status.RELAYED, Status.LATE, Status.UNMATCHED, Status.BLOCKED)
+    INBOUND_STATUSES = (Status.RELAYED, Status.LATE, Status.UNMATCHED, Status.BLOCKED, Status.KEYWORD)
     PENDING_STATUSES = (Status.SCHEDULED, Status.PREPARING, Status.QUEUED, Status.SENDING, Status.UNCONFIRMED)
 
     id = models.UUIDField(primary_key=True, default=make_id, editable=False)
@@ -168,11 +174,11 @@ class Message(models.Model):
             ),
             models.UniqueConstraint(fields=["once_key"], condition=Q(once_key__isnull=False), name="said_at_most_once"),
             models.CheckConstraint(
-                condition=Q(direction="in", status__in=("relayed", "late", "unmatched", "blocked"))
+                condition=Q(direction="in", status__in=("relayed", "late", "unmatched", "blocked", "keyword"))
                 | Q(
                     direction="out",
                     status__in=(
-                        *("scheduled", "preparing", "queued", "sending", "unconfirmed"),
+                        *("scheduled", "preparing", "queued", "held", "sending", "unconfirmed"),
                         *("sent", "delivered", "failed"),
                     ),
                 ),
@@ -180,7 +186,7 @@ class Message(models.Model):
             ),
             # A row nobody has to look at is never claimed; a pending one is never forgotten.
             models.CheckConstraint(
-                condition=~Q(status__in=("scheduled", "preparing", "queued", "sending", "unconfirmed"))
+                condition=~Q(status__in=("scheduled", "preparing", "queued", "held", "sending", "unconfirmed"))
                 | Q(due_at__isnull=False),
                 name="message_pending_is_due",
             ),
@@ -214,6 +220,12 @@ class Message(models.Model):
             # The sender: what has waited too long, and what does not say yet how long it may.
             models.Index(
                 fields=["expires_at"], condition=Q(direction="out", status="queued"), name="message_to_expire"
+            ),
+            # The sender: whose morning has come?
+            models.Index(fields=["due_at"], condition=Q(direction="out", status="held"), name="message_held"),
+            # A YES, a STOP: what was held back from a person?
+            models.Index(
+                fields=["participant"], condition=Q(direction="out", status="held"), name="message_held_by_person"
             ),
             # The sender: which texts of platforms have come to their time?
             models.Index(fields=["due_at"], condition=Q(direction="out", status="scheduled"), name="message_scheduled"),
@@ -313,7 +325,7 @@ class Approval(models.Model):
         WAITING ⇄ ASKING → APPROVED   the relay goes out, unless its attachments are still being fetched
                          → CHANGED    … with the words that the platform gave
                          → BLOCKED    there is no relay any more, and the writer was told
-                         → MOOT       the relay did not wait for the answer: its recipient was replaced
+                         → MOOT       the relay did not wait for the answer: its recipient was replaced or opted out
 
     Moved by conditional updates. `due_at` is when it is asked: WAITING, at the earliest; ASKING, when its lease has
     ended. The next text to the same recipient is asked about when this one is settled.
@@ -370,6 +382,76 @@ class Approval(models.Model):
 
     def __str__(self) -> str:
         return f"approval of {self.message_id}"
+
+
+class OptOut(models.Model):
+    """Somebody has said STOP, to one virtual number or to all of a platform; in force until they say START.
+
+    A row is written once, and ended once: what it was is there for an auditor. Only messaging.opt_outs does that.
+    """
+
+    class Source(models.TextChoices):
+        TEXT = "text", "a text"
+        CARRIER = "carrier", "the carrier"
+        OPERATOR = "operator", "an operator, on request"
+
+    class End(models.TextChoices):
+        START = "start", "START"
+        WIDENED = "widened", "STOP again, for all of the platform"
+
+    id = models.UUIDField(primary_key=True, default=make_id, editable=False)
+    virtual_number = models.ForeignKey(VirtualNumber, on_delete=models.PROTECT, related_name="+", db_index=False)
+    phone_digest = models.BinaryField()
+    # Who it was, in the chat that they had there or had had last; of somebody in none, the number is kept here.
+    participant = models.ForeignKey(Participant, on_delete=models.SET_NULL, null=True, related_name="+")
+    stranger_number = EncryptedTextField(blank=True, default="")
+    scope = models.CharField(max_length=8, choices=Platform.OptOutScope)
+    # Whose chat it was, or whose number; None for a stranger's STOP to a number that several platforms share.
+    platform = models.ForeignKey(Platform, on_delete=models.PROTECT, null=True, related_name="+", db_index=False)
+
+    source = models.CharField(max_length=8, choices=Source)
+    # The word as we understood it, and what was texted.
+    keyword = models.CharField(max_length=10, blank=True, default="")
+    text = EncryptedTextField(blank=True, default="")
+    message = models.ForeignKey(Message, on_delete=models.SET_NULL, null=True, related_name="+")
+    # Our answer; empty when the carrier confirms.
+    confirmation = models.CharField(max_length=400, blank=True, default="")
+    reason = models.CharField(max_length=200, blank=True, default="")
+    recorded_by = models.CharField(max_length=150, blank=True, default="")
+    created_at = models.DateTimeField()
+
+    ended_at = models.DateTimeField(null=True)
+    end = models.CharField("ended by", max_length=8, choices=End, blank=True, default="")
+    end_text = EncryptedTextField(blank=True, default="")
+    end_message = models.ForeignKey(Message, on_delete=models.SET_NULL, null=True, related_name="+")
+    end_confirmation = models.CharField(max_length=400, blank=True, default="")
+
+    class Meta:
+        ordering = ("-created_at",)
+        verbose_name = "opt-out"
+        constraints = (
+            # One is in force, however often STOP is texted. By this index every text is asked whether it may go.
+            models.UniqueConstraint(
+                fields=["phone_digest", "virtual_number"], condition=Q(ended_at=None), name="opt_out_in_force_once"
+            ),
+            # All of whose numbers?
+            models.CheckConstraint(
+                condition=~Q(scope="platform") | Q(platform__isnull=False), name="opt_out_of_platform_names_it"
+            ),
+            models.CheckConstraint(
+                condition=Q(ended_at=None, end="") | (Q(ended_at__isnull=False) & ~Q(end="")),
+                name="opt_out_says_how_it_ended",
+            ),
+        )
+        indexes = (
+            # The admin: the history of a person.
+            models.Index(fields=["phone_digest", "created_at"], name="opt_out_by_person"),
+            # The admin's list, newest first.
+            models.Index(fields=["created_at"], name="opt_out_newest"),
+        )
+
+    def __str__(self) -> str:
+        return f"opt-out {self.pk}"
 
 
 class GatewayAccount(models.Model):

@@ -99,10 +99,17 @@ def queue_platform_text(*, recipient: Recipient, body: str, media_count: int, se
     return message_id
 
 
-def queue_text_to_stranger(*, virtual_number_id: UUID, phone_number: str, body: str, once_key: str) -> UUID | None:
-    """Queue an automatic reply to somebody who is no participant; None when `once_key` was used already."""
+def queue_text_to_stranger(
+    *,
+    virtual_number_id: UUID,
+    phone_number: str,
+    body: str,
+    once_key: str | None,
+    kind: Message.Kind = Message.Kind.AUTO_REPLY,
+) -> UUID | None:
+    """Queue an answer to somebody who is no participant; None when `once_key` was used already."""
     return _queue(
-        kind=Message.Kind.AUTO_REPLY,
+        kind=kind,
         virtual_number_id=virtual_number_id,
         stranger_number=encrypt(phone_number),
         stranger_digest=digest_number(phone_number),

@@ -1,13 +1,17 @@
 """Move an outbound message by what the gateway says became of it: forward only, in whatever order it says so."""
 
+from datetime import datetime
 from uuid import UUID
 
 import structlog
 from django.db import transaction
 
+from chats.models import Participant
 from messaging.events import record_ends
 from messaging.failures import tell_sender
-from messaging.gateways import Progress, Receipt
+from messaging.gateways import ErrorKind, Progress, Receipt
+from messaging.models import Message, OptOut
+from messaging.opt_outs import Person, opt_out
 from proxy_project.sql import execute_prepared
 
 log = structlog.get_logger(__name__)
@@ -50,11 +54,12 @@ _RECORD_BY_REFERENCE = _RECORD.format(match="id = %(reference)s")
 _RECORD_BY_GATEWAY_ID = _RECORD.format(match="gateway_id = %(gateway_id)s")
 
 
-def record_receipt(receipt: Receipt) -> bool:
+def record_receipt(receipt: Receipt, *, now: datetime) -> bool:
     """Record a receipt; return whether it is for a text of ours.
 
     It is found by our reference when the gateway gave it back, else by the gateway's id. A text that failed is
-    told to its sender; of one that has arrived or failed, the platform is told.
+    told to its sender; of one that has arrived or failed, the platform is told. One that the carrier refused because
+    its recipient has opted out is an opt-out.
     """
     with transaction.atomic():
         found = _record(_RECORD_BY_REFERENCE, receipt) if receipt.reference else None
@@ -66,8 +71,36 @@ def record_receipt(receipt: Receipt) -> bool:
             record_ends(message_ids=[message_id])
         if moved and receipt.progress is Progress.FAILED:
             tell_sender(message_id)
+        # Whichever attempt it was of, and whatever has become of the text.
+        if receipt.progress is Progress.FAILED and receipt.error_kind is ErrorKind.OPT_OUT:
+            _record_opt_out(message_id, now)
     log.info("receipt recorded", message=str(message_id), progress=receipt.progress.value, moved=moved)
     return True
+
+
+def _record_opt_out(message_id: UUID, now: datetime) -> None:
+    """Note that the carrier has stopped texts to somebody: who said STOP to it has said so to us.
+
+    Not when they have texted START since the text was queued.
+    """
+    message = Message.objects.select_related("virtual_number", "chat").only(
+        "created_at", "participant_id", "stranger_digest", "virtual_number_id", "chat__platform_id",
+        "virtual_number__platform_id",
+    ).get(pk=message_id)  # fmt: skip
+    digest = message.stranger_digest
+    if message.participant_id:
+        [digest] = Participant.objects.filter(pk=message.participant_id).values_list("phone_digest", flat=True)
+    if digest is None or message.virtual_number is None:
+        return
+    person = Person(
+        phone_digest=bytes(digest),
+        virtual_number_id=message.virtual_number.pk,
+        platform_id=message.chat.platform_id if message.chat else message.virtual_number.platform_id,
+        participant_id=message.participant_id,
+    )
+    since = OptOut.objects.filter(phone_digest=digest, end=OptOut.End.START, ended_at__gt=message.created_at)
+    if not since.exists():
+        opt_out(person=person, source=OptOut.Source.CARRIER, now=now)
 
 
 def _record(statement: str, receipt: Receipt) -> tuple[UUID, bool, bool] | None:

@@ -7,8 +7,10 @@ from django.conf import settings
 from django.db import transaction
 
 from chats.lookup import Match, find_match
+from messaging.failures import tell_of_opt_out
 from messaging.gateways import InboundText
 from messaging.inbox import log_and_relay, log_only
+from messaging.keyword_texts import answer_keyword, read_request
 from messaging.models import Message
 from messaging.outbox import queue_text_to_stranger
 from messaging.writing import queue_automatic_text
@@ -34,8 +36,10 @@ def receive_text(text: InboundText, *, now: datetime) -> Status | None:
     """
     for _ in range(_ATTEMPTS):
         match = find_match(from_number=text.from_number, to_number=text.to_number)
-        # STOP, START and HELP will be decided here, before anything is passed on.
-        if match.sender and match.counterpart and not text.undeliverable:
+        if keyword := read_request(text, match):
+            status, writer = Status.KEYWORD, None if _decide(match, now) is Status.UNMATCHED else match.sender
+            message_id = answer_keyword(keyword, text, match, writer, now)
+        elif match.sender and match.counterpart and not (text.undeliverable or match.counterpart_opted_out):
             status = Status.RELAYED
             stands, message_id = log_and_relay(text, match, match.sender, match.counterpart, now)
             if not stands:
@@ -43,7 +47,8 @@ def receive_text(text: InboundText, *, now: datetime) -> Status | None:
         else:
             status = _decide(match, now)
             with transaction.atomic():
-                message_id = log_only(text, match, status, now, obstacle=_name_obstacle(text, match))
+                writer = None if status is Status.UNMATCHED else match.sender
+                message_id = log_only(text, match, writer, status, now, obstacle=_name_obstacle(text, match))
                 if message_id:
                     _answer(text, match, status, now)
         if message_id is None:
@@ -78,6 +83,8 @@ def _answer(text: InboundText, match: Match, status: Status, now: datetime) -> N
     elif match.sender and match.is_scheduled:
         once_a_chat = f"early:{match.sender.id}"
         queue_automatic_text(kind=TemplateKind.CHAT_NOT_STARTED, recipient=match.sender, once_key=once_a_chat)
+    elif match.sender and not text.undeliverable:
+        tell_of_opt_out(match.sender, now)
     elif match.sender:
         kind = TemplateKind(f"cannot_pass_on_{text.undeliverable}")
         once_a_minute = f"{text.undeliverable}:{match.sender.id}:{now:%Y-%m-%dT%H:%M}"
@@ -98,4 +105,6 @@ def _answer_stranger(text: InboundText, match: Match, now: datetime) -> None:
 
 
 def _name_obstacle(text: InboundText, match: Match) -> str:
-    return "not_started" if match.is_scheduled else text.undeliverable
+    if match.is_scheduled:
+        return "not_started"
+    return text.undeliverable or ("counterpart_opted_out" if match.counterpart_opted_out else "")

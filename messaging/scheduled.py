@@ -11,7 +11,7 @@ from messaging.events import record_ends
 from messaging.media.intake import FETCH_TASK
 from messaging.models import Message
 from messaging.outbox import EXPIRES_AT, HOLD_SECONDS
-from messaging.withdrawals import REPLACED, WHY_REPLACED
+from messaging.withdrawals import REPLACED
 from proxy_project.sql import execute_prepared
 
 log = structlog.get_logger(__name__)
@@ -65,8 +65,8 @@ def queue_scheduled_texts() -> int:
         rows: list[tuple[UUID, str]] = execute_prepared(
             _QUEUE,
             {
-                "replaced": REPLACED,
-                "why_replaced": WHY_REPLACED,
+                "replaced": REPLACED.code,
+                "why_replaced": REPLACED.detail,
                 "ended": CHAT_ENDED,
                 "why_ended": _WHY_CHAT_ENDED,
                 "send_for_hours": settings.SEND_FOR_HOURS,

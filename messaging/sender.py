@@ -22,6 +22,7 @@ from messaging.claims import (
     settle_overdue,
 )
 from messaging.gateways import Gateway, Outcome, SendError
+from messaging.obstacles import Hold
 from messaging.outbox import WAKE_CHANNEL
 from messaging.scheduled import queue_scheduled_texts
 from messaging.throttling import Throttling
@@ -236,6 +237,8 @@ def _send(gateway: Gateway, claim: Claim, use_before: float) -> Result:
         return Result(claim, gateway_id=gateway.send(claim.decrypt_text()))
     except SendError as error:
         return Result(claim, error=error)
+    except Hold as hold:
+        return Result(claim, hold=hold)
     except Exception as error:  # whatever it is, the thread goes on and the text is not forgotten
         detail = "Sending ended in an unexpected error."
         return Result(claim, error=SendError(Outcome.UNKNOWN, type(error).__name__, detail))

@@ -99,7 +99,7 @@ _PATHS: dict[type, str] = {
 
 
 def _take_receipt(receipt: Receipt) -> HttpResponse:
-    if record_receipt(receipt):
+    if record_receipt(receipt, now=timezone.now()):
         return HttpResponse()
     log.warning("receipt for an unknown text")
     unknown_yet = receipt.reference is None and time.time() - receipt.at < _UNKNOWN_RECEIPT_SECONDS

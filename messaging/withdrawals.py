@@ -1,34 +1,53 @@
-"""Hold back texts whose recipient was replaced: the phone they were for is no part of the chat any more."""
+"""Hold back texts that must not be sent any more: their recipient was replaced, or has opted out."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from uuid import UUID
 
 from messaging.events import record_ends
 from messaging.failures import tell_sender
+from messaging.models import Message
 from proxy_project.sql import execute_prepared
 
-REPLACED = "recipient_replaced"
-WHY_REPLACED = "Its recipient was replaced by somebody else before it was sent."
 
-_FAIL = """
+@dataclass(frozen=True, slots=True)
+class Withdrawal:
+    """Why a text is not sent, as the log has it; `kind` is an ErrorKind."""
+
+    code: str
+    detail: str
+    kind: str = Message.ErrorKind.RECIPIENT.value
+
+
+REPLACED = Withdrawal("recipient_replaced", "Its recipient was replaced by somebody else before it was sent.")
+OPTED_OUT = Withdrawal("recipient_opted_out", "Its recipient has opted out.", Message.ErrorKind.OPT_OUT.value)
+
+# By the indexes message_pending_by_person, message_held_by_person and, for what is scheduled, that of the chat's
+# transcript. What is on the wire stays SENDING; when it comes back to the queue, messaging.obstacles finds it.
+_WITHDRAW = """
     UPDATE messaging_message
        SET status = 'failed', due_at = NULL, failed_at = now(), error_code = %(code)s, error_detail = %(detail)s,
-           error_kind = 'recipient'
-     WHERE participant_id = %(participant_id)s AND direction = 'out' AND {which}
+           error_kind = %(kind)s
+     WHERE id IN (
+               SELECT id FROM messaging_message
+                WHERE participant_id = ANY(%(participant_ids)s) AND direction = 'out' AND kind <> 'consent'
+                  AND status IN ('preparing', 'queued', 'unconfirmed')
+                UNION ALL
+               SELECT id FROM messaging_message
+                WHERE participant_id = ANY(%(participant_ids)s) AND direction = 'out' AND status = 'held'
+                UNION ALL
+               SELECT id FROM messaging_message
+                WHERE participant_id = ANY(%(participant_ids)s) AND direction = 'out' AND status = 'scheduled'
+                  AND chat_id IN (SELECT chat_id FROM chats_participant WHERE id = ANY(%(participant_ids)s)))
+       AND status IN ('scheduled', 'preparing', 'queued', 'unconfirmed', 'held')
     RETURNING id
 """
-# By the index message_pending_by_person. What is on the wire stays SENDING; its sender knows (Claim.decrypt_text).
-_WITHDRAW = _FAIL.format(which="status IN ('preparing', 'queued', 'unconfirmed')")
-# By the index of the chat's transcript.
-_WITHDRAW_SCHEDULED = _FAIL.format(
-    which="status = 'scheduled' AND chat_id = (SELECT chat_id FROM chats_participant WHERE id = %(participant_id)s)"
-)
 
 
-def withdraw_texts(*, participant_id: UUID) -> None:
-    """Fail every text that still waits to be sent to a participant, and tell its writer and the platform."""
-    params = {"participant_id": participant_id, "code": REPLACED, "detail": WHY_REPLACED}
-    rows = execute_prepared(_WITHDRAW, params) + execute_prepared(_WITHDRAW_SCHEDULED, params)
-    withdrawn = [message_id for (message_id,) in rows]
+def withdraw_texts(*, participant_ids: Sequence[UUID], why: Withdrawal) -> None:
+    """Fail every text that still waits to be sent to participants; tell the writers, and the platforms."""
+    params = {"participant_ids": list(participant_ids), "code": why.code, "detail": why.detail, "kind": why.kind}
+    withdrawn = [message_id for (message_id,) in execute_prepared(_WITHDRAW, params)]
     if withdrawn:
         record_ends(message_ids=withdrawn)
     for message_id in withdrawn:

@@ -6,14 +6,29 @@ whose fields are all known.
 
 from collections.abc import Mapping
 
-from platforms.templates import TemplateKind
+from platforms.templates import TemplateKind, fill_in
 
 CHAT_HAS_ENDED = "This chat has ended, so your text was not passed on."
 CHAT_HAS_NOT_STARTED = "This chat has not started yet, so your text was not passed on."
 NO_LONGER_IN_CHAT = "You are no longer part of this chat, so your text was not passed on."
 NOT_DELIVERED = "A text of yours could not be delivered to the other person. Please try again later."
+COUNTERPART_OPTED_OUT = "The other person gets no texts here any more, so yours are not passed on."
+COUNTERPART_OPTED_IN = "The other person gets texts here again."
+WAITS_FOR_CONSENT = "The other person has not agreed to get texts here yet. Yours will be passed on when they do."
 NOT_APPROVED = "Your text was not passed on: the service that connects you does not allow it."
 NOT_CHECKED = "Your text could not be checked, so it was not passed on. Please try again later."
+
+# Answers to STOP, START, YES and HELP, which say whose they are, also to somebody who is in no platform's chat.
+# https://www.ctia.org/the-wireless-industry/industry-commitments/messaging-interoperability-sms-mms
+OPTED_OUT = "{platform}: you have opted out and get no more texts from this number. Reply START to get them again."
+OPTED_OUT_OF_PLATFORM = "{platform}: you have opted out and get no more texts from us. Reply START to get them again."
+OPTED_IN = "{platform}: you get texts here again. Reply HELP for help, STOP to opt out."
+CONSENTED = "{platform}: thank you, texts reach you here now. Reply HELP for help, STOP to opt out."
+HELP = (
+    "{platform}: texts to this number are passed on to the person you have a chat with, without your phone number. "
+    "Reply STOP to opt out, START to opt in again."
+)
+NO_PLATFORM = "Masked texting"
 
 # By InboundText.undeliverable.
 NOT_PASSED_ON = {
@@ -51,12 +66,30 @@ def _introduce(greeting: str, you: str, other: str, rest: str) -> tuple[str, ...
     )
 
 
+def _ask(greeting: str, other: str, rest: str) -> tuple[str, ...]:
+    return (
+        f"{greeting} {{name}}, {{counterpart}} {rest}",
+        f"{greeting} {{name}}, {other} {rest}",
+        f"{greeting}, {{counterpart}} {rest}",
+        f"{greeting}, {other} {rest}",
+    )
+
+
+def _sign(wording: str, otherwise: str) -> tuple[str, ...]:
+    return (wording, fill_in(wording, {"platform": otherwise}))
+
+
 _ENGLISH: Mapping[TemplateKind, tuple[str, ...]] = {
     TemplateKind.INTRODUCTION: _introduce(
         "Hi",
         "You can now text with",
         "the other person",
         "here: reply to this message and it is passed on. Your phone number stays private. Reply STOP to opt out.",
+    ),
+    TemplateKind.CONSENT_REQUEST: _ask(
+        "Hi",
+        "the other person",
+        "would like to text with you here. Your phone number stays private. Reply YES to agree, STOP to opt out.",
     ),
     TemplateKind.CLOSING: (),
     TemplateKind.REPLACEMENT: (
@@ -73,12 +106,21 @@ _ENGLISH: Mapping[TemplateKind, tuple[str, ...]] = {
     TemplateKind.CHAT_NOT_STARTED: (CHAT_HAS_NOT_STARTED,),
     TemplateKind.NO_LONGER_IN_CHAT: (NO_LONGER_IN_CHAT,),
     TemplateKind.NOT_DELIVERED: (NOT_DELIVERED,),
+    TemplateKind.COUNTERPART_OPTED_OUT: (COUNTERPART_OPTED_OUT,),
+    TemplateKind.COUNTERPART_OPTED_IN: (COUNTERPART_OPTED_IN,),
+    TemplateKind.WAITS_FOR_CONSENT: (WAITS_FOR_CONSENT,),
+    TemplateKind.OPTED_OUT: _sign(OPTED_OUT, NO_PLATFORM),
+    TemplateKind.OPTED_OUT_OF_PLATFORM: _sign(OPTED_OUT_OF_PLATFORM, NO_PLATFORM),
+    TemplateKind.OPTED_IN: _sign(OPTED_IN, NO_PLATFORM),
+    TemplateKind.CONSENTED: _sign(CONSENTED, NO_PLATFORM),
+    TemplateKind.HELP: _sign(HELP, NO_PLATFORM),
     TemplateKind.ATTACHMENT_WITHHELD: (YOURS_WAS_WITHHELD,),
     TemplateKind.ATTACHMENT_MISSING: (YOURS_IS_MISSING,),
     **{TemplateKind(f"cannot_pass_on_{why}"): (text,) for why, text in NOT_PASSED_ON.items()},
     **{TemplateKind(f"withheld_{kind}"): (mark,) for kind, mark in WITHHELD.items()},
     **{TemplateKind(f"missing_{kind}"): (mark,) for kind, mark in MISSING.items()},
 }
+_NO_PLATFORM_IN_SPANISH = "Mensajes privados"
 # Without accents, as is usual in texts: GSM-7 has only é of them, and a single ó makes a text cost twice as much.
 _SPANISH: Mapping[TemplateKind, tuple[str, ...]] = {
     TemplateKind.INTRODUCTION: _introduce(
@@ -86,6 +128,12 @@ _SPANISH: Mapping[TemplateKind, tuple[str, ...]] = {
         "Ya puede escribirse con",
         "la otra persona",
         "por aqui: responda y se le reenvia. Su telefono queda en privado. Responda STOP para no recibir mas.",
+    ),
+    TemplateKind.CONSENT_REQUEST: _ask(
+        "Hola",
+        "la otra persona",
+        "quiere escribirle por aqui. Su telefono queda en privado. Responda YES para aceptar, STOP para no recibir "
+        "nada.",
     ),
     TemplateKind.CLOSING: (),
     TemplateKind.REPLACEMENT: (
@@ -102,6 +150,34 @@ _SPANISH: Mapping[TemplateKind, tuple[str, ...]] = {
     TemplateKind.CHAT_NOT_STARTED: ("Este chat no ha empezado, por lo que su mensaje no se ha reenviado.",),
     TemplateKind.NO_LONGER_IN_CHAT: ("Ya no forma parte de este chat, por lo que su mensaje no se ha reenviado.",),
     TemplateKind.NOT_DELIVERED: ("Un mensaje suyo no ha llegado a la otra persona. Por favor, pruebe de nuevo luego.",),
+    TemplateKind.COUNTERPART_OPTED_OUT: (
+        "La otra persona ya no recibe mensajes por aqui, por lo que los suyos no se reenvian.",
+    ),
+    TemplateKind.COUNTERPART_OPTED_IN: ("La otra persona recibe de nuevo mensajes por aqui.",),
+    TemplateKind.WAITS_FOR_CONSENT: (
+        "La otra persona no ha aceptado aun recibir mensajes por aqui. Los suyos se reenviaran cuando acepte.",
+    ),
+    TemplateKind.OPTED_OUT: _sign(
+        "{platform}: se ha dado de baja y no recibe mas mensajes de este numero. Responda START para recibirlos.",
+        _NO_PLATFORM_IN_SPANISH,
+    ),
+    TemplateKind.OPTED_OUT_OF_PLATFORM: _sign(
+        "{platform}: se ha dado de baja y no recibe mas mensajes nuestros. Responda START para recibirlos.",
+        _NO_PLATFORM_IN_SPANISH,
+    ),
+    TemplateKind.OPTED_IN: _sign(
+        "{platform}: recibe de nuevo mensajes por aqui. Responda HELP para ayuda, STOP para la baja.",
+        _NO_PLATFORM_IN_SPANISH,
+    ),
+    TemplateKind.CONSENTED: _sign(
+        "{platform}: gracias, ya recibe mensajes por aqui. Responda HELP para ayuda, STOP para la baja.",
+        _NO_PLATFORM_IN_SPANISH,
+    ),
+    TemplateKind.HELP: _sign(
+        "{platform}: lo que escribe a este numero se reenvia a la persona de su chat, sin su telefono. "
+        "Responda STOP para la baja, START para el alta.",
+        _NO_PLATFORM_IN_SPANISH,
+    ),
     TemplateKind.CANNOT_PASS_ON_MEDIA: ("Su mensaje es de un tipo que no se puede reenviar. Por favor, mande texto.",),
     TemplateKind.CANNOT_PASS_ON_EMPTY: ("Su mensaje no llevaba texto, por lo que no se ha reenviado.",),
     TemplateKind.CANNOT_PASS_ON_BINARY: ("Su mensaje no era de texto, por lo que no se ha reenviado.",),
@@ -125,6 +201,8 @@ NAMELESS = {
     ENGLISH: {"name": "there", "counterpart": "the other person", "former": "the other person"},
     "es": {"name": "usuario", "counterpart": "la otra persona", "former": "la otra persona"},
 }
+# What follows an introduction of a platform's that does not ask for YES, where people are asked; else in English.
+ASK_AS_WELL = {ENGLISH: "Reply YES to agree.", "es": "Responda YES para aceptar."}
 
 
 def name_missing_parts(first: int, last: int, total: int) -> str:

@@ -13,17 +13,25 @@ from cryptography.fernet import InvalidToken
 from chats.models import Chat, Participant
 from messaging.models import Message
 from messaging.outbox import Recipient, queue_text
-from messaging.wording import BUILT_IN, ENGLISH, NAMELESS
+from messaging.wording import ASK_AS_WELL, BUILT_IN, ENGLISH, NAMELESS
 from platforms.models import Platform, Template
-from platforms.templates import LONGEST_VALUE, TemplateKind, could_be_phone_number, fill_in, find_fields, list_languages
+from platforms.templates import (
+    LONGEST_VALUE,
+    TemplateKind,
+    asks_for_yes,
+    could_be_phone_number,
+    fill_in,
+    find_fields,
+    list_languages,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Reader:
-    """Who reads a text: on which side of a chat, in what language, and what fields hold for them."""
+    """Who reads a text: in what language, on which side of a chat if of any, and what fields hold for them."""
 
     language: str
-    side: int
+    side: int | None
     values: Mapping[str, str] = field(repr=False)
 
 
@@ -52,6 +60,31 @@ def write(*, kind: TemplateKind, reader: Reader, platform: Platform, templates: 
     wordings, language = choose_wordings(
         kind=kind, language=reader.language, side=reader.side, platform=platform, templates=templates
     )
+    return _say(wordings, language, reader)
+
+
+def write_introduction(*, reader: Reader, platform: Platform, templates: Collection[Template], asks: bool) -> str:
+    """Return the first text of a chat, which asks for YES if it is to.
+
+    For that the platform has templates of a kind of their own; where it has none, its introduction is followed by the
+    question, unless that asks by itself.
+    """
+    if not asks:
+        return write(kind=TemplateKind.INTRODUCTION, reader=reader, platform=platform, templates=templates)
+    asking, introduction = (
+        _find_own(kind=kind, language=reader.language, side=reader.side, platform=platform, templates=templates)
+        for kind in (TemplateKind.CONSENT_REQUEST, TemplateKind.INTRODUCTION)
+    )
+    if asking or not introduction:
+        return write(kind=TemplateKind.CONSENT_REQUEST, reader=reader, platform=platform, templates=templates)
+    text, language = introduction
+    said = _say((text,), language, reader)
+    if asks_for_yes(text):
+        return said
+    return f"{said} {ASK_AS_WELL.get(language.partition('-')[0], ASK_AS_WELL[ENGLISH])}"
+
+
+def _say(wordings: Sequence[str], language: str, reader: Reader) -> str:
     for wording in wordings:
         if all(reader.values.get(name) for name in find_fields(wording)):
             return fill_in(wording, reader.values)
@@ -69,12 +102,25 @@ def choose_wordings(
     The platform's own for the language and side, for the language, and for its default language; then the service's
     for the language, and in English. `Platform.introduction` is one in the default language, for both sides.
     """
+    if own := _find_own(kind=kind, language=language, side=side, platform=platform, templates=templates):
+        text, understood = own
+        return (text,), understood
+    return _find_built_in(kind, language)
+
+
+def _find_own(
+    *, kind: TemplateKind, language: str, side: int | None, platform: Platform, templates: Iterable[Template]
+) -> tuple[str, str] | None:
     own = {(template.language, template.side): template.text for template in templates if template.kind == kind}
     if kind is TemplateKind.INTRODUCTION and platform.introduction:
         own.setdefault((platform.language, None), platform.introduction)
     for understood in [*list_languages(language), *list_languages(platform.language)]:
         if text := own.get((understood, side)) or own.get((understood, None)):
-            return (text,), understood
+            return text, understood
+    return None
+
+
+def _find_built_in(kind: TemplateKind, language: str) -> tuple[Sequence[str], str]:
     for understood in [*list_languages(language), ENGLISH]:
         if understood in BUILT_IN:
             return BUILT_IN[understood][kind], understood
@@ -104,6 +150,16 @@ def write_to(*, participant_id: UUID, chat_id: UUID, kinds: Collection[TemplateK
     platform = reading.chat.platform
     templates = read_templates(platform_ids=[platform.pk], kinds=kinds).get(platform.pk, [])
     return {kind: write(kind=kind, reader=reader, platform=platform, templates=templates) for kind in kinds}
+
+
+def write_to_stranger(*, kind: TemplateKind, platform: Platform | None) -> str:
+    """Return what somebody is told who is in no chat, by the platform whose number it is, or by the service itself."""
+    if platform is None:
+        wordings, language = _find_built_in(kind, ENGLISH)
+        return _say(wordings, language, Reader(language=language, side=None, values={}))
+    reader = Reader(language=platform.language, side=None, values={"platform": platform.name})
+    templates = read_templates(platform_ids=[platform.pk], kinds=[kind]).get(platform.pk, ())
+    return write(kind=kind, reader=reader, platform=platform, templates=templates)
 
 
 def _read_names(chat_id: UUID) -> dict[UUID, str]:

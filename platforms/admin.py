@@ -40,6 +40,7 @@ _PAGES = (
     ("Chats", "forum", "chats", "chat"),
     ("Message log", "list_alt", "messaging", "message"),
     ("Attachments", "attachment", "messaging", "attachment"),
+    ("Opt-outs", "do_not_disturb_on", "messaging", "optout"),
     ("Virtual numbers", "dialpad", "chats", "virtualnumber"),
     ("Platforms", "apartment", "platforms", "platform"),
     ("API keys", "key", "platforms", "apikey"),
@@ -67,6 +68,15 @@ def find_icon(request: HttpRequest) -> str:
 
 
 class PlatformForm(forms.ModelForm):
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if "opt_out_scope" in self.fields:
+            self.fields["opt_out_scope"].required = False
+
+    def clean_opt_out_scope(self) -> str:
+        """Left out, it stays."""
+        return self.cleaned_data["opt_out_scope"] or self.instance.opt_out_scope
+
     def clean_name(self) -> str:
         """It may be a part of what people are texted."""
         name: str = self.cleaned_data["name"]
@@ -118,6 +128,7 @@ class PlatformAdmin(ModelAdmin):
     search_fields = ("name",)
     empty_state = "No platforms yet. Add one to get an API key."
     fields = ("name", "introduction", "language", "cool_down_hours", "texts_expire_after_minutes", "passes_on_files",
+              "opt_out_scope", "cancel_words_stop", "asks_confirmation", "quiet_from", "quiet_until",
               "expiring_minutes", "reads_per_minute", "writes_per_minute", "chats_per_day", "records_events",
               "created_at")  # fmt: skip
     readonly_fields = ("created_at",)

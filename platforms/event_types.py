@@ -131,8 +131,9 @@ EVENT_TYPES: dict[EventType, Description] = {
         data={"chat": _CHAT},
     ),
     EventType.MESSAGE_RECEIVED: Description(
-        when="A participant has texted. `status` says what became of it: `relayed`, `late` (the chat has ended) or "
-        "`blocked`. `text` is null unless the endpoint includes bodies.",
+        when="A participant has texted. `status` says what became of it: `relayed`, `late` (the chat has ended), "
+        "`blocked`, or `keyword`: it was for us, such as STOP or HELP. "
+        "`text` is null unless the endpoint includes bodies.",
         data={"chat": _CHAT_OF, "message": _RECEIVED},
     ),
     EventType.MESSAGE_BLOCKED: Description(
@@ -163,12 +164,13 @@ EVENT_TYPES: dict[EventType, Description] = {
         },
     ),
     EventType.PARTICIPANT_OPTED_OUT: Description(
-        when="A participant has texted STOP: nothing is sent to them any more.",
-        data={"chat": _CHAT_OF, "participant": _SARA},
+        when="A participant has opted out: nothing is sent to them any more, on this virtual number or, with the "
+        "`scope` `platform`, in any chat of yours. The `source` is a `text`, the `carrier` or an `operator`.",
+        data={"chat": _CHAT_OF, "participant": _SARA, "scope": "number", "source": "text"},
     ),
     EventType.PARTICIPANT_OPTED_IN: Description(
-        when="A participant who had opted out has texted START: texts reach them again.",
-        data={"chat": _CHAT_OF, "participant": _SARA},
+        when="A participant who had opted out has texted START, or one who was asked for it YES: texts reach them.",
+        data={"chat": _CHAT_OF, "participant": _SARA, "scope": "number", "source": "text"},
     ),
     EventType.PARTICIPANT_REPLACED: Description(
         when="Somebody took the place of a participant, such as another driver, or has another phone.",

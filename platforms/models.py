@@ -42,6 +42,10 @@ def _limit_field(what: str) -> "models.PositiveIntegerField[int | None, int | No
 class Platform(models.Model):
     """A booking platform: it opens chats, and sees only its own."""
 
+    class OptOutScope(models.TextChoices):
+        NUMBER = "number", "the virtual number it was texted to"
+        PLATFORM = "platform", "all virtual numbers, in chats of this platform"
+
     id = models.UUIDField(primary_key=True, default=make_id, editable=False)
     name = models.CharField(max_length=100, unique=True)
     introduction = models.TextField(
@@ -88,6 +92,35 @@ class Platform(models.Model):
         help_text="Switched on by the platform's first webhook endpoint, and by its first GET /events. "
         "Off: nothing is recorded, and texts cost a little less work.",
     )
+    opt_out_scope = models.CharField(
+        "STOP counts for",
+        max_length=8,
+        choices=OptOutScope,
+        default=OptOutScope.NUMBER,
+        db_default=OptOutScope.NUMBER.value,
+        help_text="Counts for whoever opts out from now on.",
+    )
+    cancel_words_stop = models.BooleanField(
+        "END and CANCEL opt out",
+        default=True,
+        db_default=True,
+        help_text="US rules name them beside STOP. Off: they are passed on, as words about a booking. "
+        "Opt-Out Assist, where the account has it, decides for itself.",
+    )
+    asks_confirmation = models.BooleanField(
+        "ask people before they are texted",
+        default=False,
+        db_default=False,
+        help_text="The introduction asks for YES, and all other texts to a person wait for it. For chats from now on.",
+    )
+    quiet_from = models.TimeField(
+        "quiet hours from",
+        null=True,
+        blank=True,
+        help_text="Introductions and texts of the platform, never what people write, wait until morning where the "
+        "person is. Empty: sent at any time.",
+    )
+    quiet_until = models.TimeField("quiet hours until", null=True, blank=True)
     # Whether there is an ApprovalHook, for the lookup of every text; only platforms.approval moves it.
     asks_for_approval = models.BooleanField(default=False, db_default=False, editable=False)
     expiring_minutes = models.PositiveIntegerField(
@@ -108,6 +141,15 @@ class Platform(models.Model):
 
     class Meta:
         ordering = ("name",)
+        constraints = (
+            # messaging.quiet_hours reckons with a beginning and an end.
+            models.CheckConstraint(
+                condition=Q(quiet_from__isnull=True, quiet_until__isnull=True)
+                | (Q(quiet_from__isnull=False, quiet_until__isnull=False) & ~Q(quiet_from=models.F("quiet_until"))),
+                name="quiet_hours_begin_and_end",
+                violation_error_message="Quiet hours need both times, which differ; or neither.",
+            ),
+        )
 
     def __str__(self) -> str:
         return self.name

@@ -19,8 +19,10 @@ in a mark, nothing): `{{metadata.car}}` is the value of `car` in the chat's `met
 Names that are not known are left to general words, and other fields left out, as is any value that could be a phone
 number (seven digits or more).
 
-Refused are unknown fields, phone numbers, an introduction that does not say how to opt out (STOP), and what takes too
-many segments with long names. A `closing` is sent whenever one of your chats ends that has been open, unless the
+Refused are unknown fields, phone numbers, an introduction that does not say how to opt out (STOP), a `consent_request`
+that does not say how to agree (YES) either, and what takes too many segments with long names. A `consent_request` is
+the introduction where your platform asks people first; without one of yours, your introduction is followed by the
+question. A `closing` is sent whenever one of your chats ends that has been open, unless the
 request that ends it brings a text of its own.
 """
 PREVIEW = """\

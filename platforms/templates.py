@@ -24,6 +24,7 @@ class TemplateKind(TextChoices):
     """What the service itself texts to people; the marks stand within what they text each other."""
 
     INTRODUCTION = "introduction", "introduction: the first text of a chat"
+    CONSENT_REQUEST = "consent_request", "introduction that asks for YES, where people are asked first"
     CLOSING = "closing", "closing text: the last text of a chat"
     REPLACEMENT = "replacement", "somebody else took the counterpart's place"
     NEW_PHONE = "new_phone", "the counterpart has another phone"
@@ -31,6 +32,14 @@ class TemplateKind(TextChoices):
     CHAT_NOT_STARTED = "chat_not_started", "texted before the start"
     NO_LONGER_IN_CHAT = "no_longer_in_chat", "texted after being replaced"
     NOT_DELIVERED = "not_delivered", "a text did not reach the counterpart"
+    COUNTERPART_OPTED_OUT = "counterpart_opted_out", "the counterpart gets no texts any more"
+    COUNTERPART_OPTED_IN = "counterpart_opted_in", "the counterpart gets texts again"
+    WAITS_FOR_CONSENT = "waits_for_consent", "the counterpart has not said YES yet"
+    OPTED_OUT = "opted_out", "texted STOP, which counts for the virtual number"
+    OPTED_OUT_OF_PLATFORM = "opted_out_of_platform", "texted STOP, which counts for all virtual numbers"
+    OPTED_IN = "opted_in", "texted START"
+    CONSENTED = "consented", "texted YES when asked"
+    HELP = "help", "texted HELP"
     CANNOT_PASS_ON_MEDIA = "cannot_pass_on_media", "texted what cannot be passed on"
     CANNOT_PASS_ON_EMPTY = "cannot_pass_on_empty", "texted nothing"
     CANNOT_PASS_ON_BINARY = "cannot_pass_on_binary", "texted binary data"
@@ -50,6 +59,7 @@ class TemplateKind(TextChoices):
         return self.value.startswith(("withheld_", "missing_"))
 
 
+_INTRODUCTIONS = (TemplateKind.INTRODUCTION, TemplateKind.CONSENT_REQUEST)
 _FIELDS = ("name", "counterpart", "platform", "reference")
 _FORMER = "former"
 _METADATA = re.compile(r"metadata\.[A-Za-z0-9_-]{1,40}")
@@ -78,7 +88,7 @@ def validate_template(kind: TemplateKind, text: str) -> None:
     """Raise ValidationError unless `text` can be a template of this kind.
 
     It names no field but those there are, and no phone number, which carriers drop texts for; an introduction says how
-    to opt out, as carriers expect; and with long names it is not too expensive.
+    to opt out, as carriers expect, and one that asks, how to agree; and with long names it is not too expensive.
     """
     known = list_fields(kind)
     unknown = [name for name in find_fields(text) if not (name in known or (known and _METADATA.fullmatch(name)))]
@@ -91,8 +101,10 @@ def validate_template(kind: TemplateKind, text: str) -> None:
         raise ValidationError("Must not be empty.", code="blank")
     if any(not character.isprintable() and character != "\n" for character in text):
         raise ValidationError("Must not contain control characters.", code="not_text")
-    if kind is TemplateKind.INTRODUCTION and not re.search(r"\bSTOP\b", text):
+    if kind in _INTRODUCTIONS and not re.search(r"\bSTOP\b", text):
         raise ValidationError("Say how to opt out, such as “Reply STOP to opt out.”", code="no_opt_out")
+    if kind is TemplateKind.CONSENT_REQUEST and not asks_for_yes(text):
+        raise ValidationError("Say how to agree, such as “Reply YES to agree.”", code="no_question")
     validate_no_phone_number(text)
     if kind.is_mark and len(text) > LONGEST_MARK:
         raise ValidationError(f"A mark within a text has at most {LONGEST_MARK} characters.", code="max_length")
@@ -103,6 +115,11 @@ def validate_template(kind: TemplateKind, text: str) -> None:
             "(TEMPLATE_MAX_SEGMENTS).",
             code="too_many_segments",
         )
+
+
+def asks_for_yes(text: str) -> bool:
+    """Tell whether a template says that YES is the answer."""
+    return bool(re.search(r"\bYES\b", text))
 
 
 def validate_introduction(text: str) -> None:

@@ -50,6 +50,8 @@ _at_vonage = (urlsplit(VONAGE_API_URL).hostname or "").endswith((".nexmo.com", "
 VONAGE_MESSAGES_PER_SECOND = _config.number("VONAGE_MESSAGES_PER_SECOND", 30 if _at_vonage else 0, minimum=0)
 # In the account's currency, which is EUR; 0 is no warning.
 BALANCE_WARNING = _config.number("BALANCE_WARNING", 10, minimum=0)
+# Vonage answers STOP, START and HELP itself (Opt-Out Assist), and tells us of them.
+VONAGE_OPT_OUT_ASSIST = env.bool("VONAGE_OPT_OUT_ASSIST", default=False)
 # Vonage retries a webhook for 24 hours; whether it signs it anew is not documented.
 WEBHOOK_MAX_AGE_HOURS = _config.number("WEBHOOK_MAX_AGE_HOURS", 25, minimum=0.1)
 

@@ -26,12 +26,16 @@ _TAKES_CHATS = (VirtualNumber.State.ACTIVE, VirtualNumber.State.RESERVED)
 
 @dataclass(frozen=True, kw_only=True)
 class Person:
-    """Somebody who is to take part in a chat; the name may be empty; without a language, it is the platform's."""
+    """Somebody who is to take part in a chat; the name may be empty, and the IANA `time_zone` too.
+
+    Without a language, it is the platform's.
+    """
 
     phone_number: PhoneNumber
     name: str = field(default="", repr=False)
     language: str = ""
     country_match: CountryMatch = CountryMatch.PREFER
+    time_zone: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,7 +17,7 @@ from chats.services.admission import (
     refuse_virtual_numbers,
 )
 from chats.services.locking import HasEnded, Raced, decide_until_settled, find_people, lock_chat, lock_people
-from messaging.withdrawals import withdraw_texts
+from messaging.withdrawals import REPLACED, withdraw_texts
 from proxy_project.encryption import digest_number
 
 
@@ -34,6 +34,7 @@ def replace_participant(
     now: datetime,
     language: str | None = None,
     country_match: CountryMatch = CountryMatch.PREFER,
+    time_zone: str = "",
     choice: NumberChoice = ANY_NUMBER,
 ) -> Chat:
     """Put `phone_number` in the place of a person, and return the chat; the other person keeps their virtual number.
@@ -84,6 +85,8 @@ def replace_participant(
             phone_number=phone_number.e164,
             phone_digest=digest,
             virtual_number_id=given.first,
+            time_zone=time_zone,
+            awaits_consent=chat.platform.asks_confirmation,
         )
         _replace(chat, leaving, joining, counterpart, now)
         return chat
@@ -98,7 +101,7 @@ def _replace(chat: Chat, leaving: Participant, joining: Participant, counterpart
     joining.save(force_insert=True)
     chat.revision += 1
     chat.save(update_fields=["revision"])
-    withdraw_texts(participant_id=leaving.pk)
+    withdraw_texts(participant_ids=[leaving.pk], why=REPLACED)
     if chat.platform.records_events:
         record_replacement(chat=chat, leaving=leaving, joining=joining, now=now)
     if chat.status == Chat.Status.OPEN:

@@ -154,6 +154,8 @@ def _create(
             phone_number=person.phone_number.e164,
             phone_digest=digest,
             virtual_number_id=number,
+            time_zone=person.time_zone,
+            awaits_consent=chat.platform.asks_confirmation,
         )
         for position, (person, digest, number) in enumerate(
             zip(people, digests, (given.first, given.second), strict=True), start=1

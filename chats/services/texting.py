@@ -11,6 +11,7 @@ from chats.services.locking import HasEnded, find_people, lock_chat
 from chats.services.times import ImpossibleTime
 from messaging.media.intake import keep_platform_media
 from messaging.models import Message
+from messaging.opt_outs import read_opted_out
 from messaging.outbox import queue_platform_text
 
 LONGEST_AHEAD = timedelta(days=366)
@@ -59,7 +60,15 @@ def send_platform_text(
 
 
 def refuse_opted_out(people: Sequence[Participant]) -> None:
-    """Raise RecipientOptedOut when one of `people` has opted out: the place where texts by platforms ask for it."""
+    """Raise RecipientOptedOut when one of `people` has opted out: the place where texts by platforms ask for it.
+
+    Who opts out at this moment gets no text either: messaging.obstacles asks again when it is to be sent.
+    """
+    if read_opted_out(people):
+        raise RecipientOptedOut(
+            "Somebody who was to be texted has opted out: `opted_out` of the chat's `participants` says who. "
+            "Text the other one with `to`."
+        )
 
 
 def _require_open(chat: Chat, send_at: datetime | None, now: datetime) -> None:

@@ -90,7 +90,8 @@ def test_a_search_answers_without_the_number(operator: Client, population: Popul
 def test_nothing_that_is_recorded_holds_a_phone_number(operator: Client, population: Population) -> None:
     operator.post(CHATS, {"q": PEOPLE[0]})
     end_all(operator, list(Chat.objects.all()), reason="night")
-    operator.post(page_of(population.platforms[0]), {"name": "Rides Ltd", "introduction": "", **NO_TEMPLATES})
+    platform = {"name": "Rides Ltd", "introduction": "", "language": "en", "opt_out_scope": "number", **NO_TEMPLATES}
+    operator.post(page_of(population.platforms[0]), platform)
     fields = {"state": "draining", "country": "US", "platform": "", "messages_per_second": 3, "paced_by": "texts",
               "can_sms": "on"}  # fmt: skip
     operator.post(page_of(population.numbers[0]), fields)

@@ -237,7 +237,7 @@ class TestQueuedForTheOldPhone:
         # The carrier said: try again.
         Message.objects.filter(pk=claim.id).update(status="queued", due_at=NOW)
         refused = [each for each in claim_texts(limit=10) if each.id == claim.id]
-        assert [each.is_withdrawn for each in refused] == [True]
+        assert [each.obstacle.what for each in refused] == ["replaced"]
         with pytest.raises(SendError) as caught:
             refused[0].decrypt_text()
         record_results([Result(refused[0], error=caught.value)])

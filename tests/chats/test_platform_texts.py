@@ -8,14 +8,14 @@ from django.test import Client
 from django.utils import timezone
 
 from chats.models import Chat, Participant, VirtualNumber
-from chats.services import end_chat, reopen_chat, texting
+from chats.services import end_chat, reopen_chat
 from messaging.claims import Claim, claim_texts
 from messaging.gateways.vonage import VonageGateway
 from messaging.models import Message
 from messaging.scheduled import cancel_text, queue_scheduled_texts
 from platforms.models import Event, Platform
 from tests.chats.helpers import at_once, errors
-from tests.factories import ALICE, make_chat, make_platform, make_virtual_number
+from tests.factories import ALICE, OMAR, make_chat, make_platform, make_virtual_number
 from tests.messaging.payloads import sms
 from tests.messaging.rows import Kind, Status, ago, forget_introductions, make_queued, read_outbound
 from tests.messaging.signing import INBOUND, signed_post
@@ -167,14 +167,18 @@ class TestNow:
         Chat.objects.update(**{end: ago(seconds=1)})
         assert errors(send(api, chat)) == [("chat_ended", None)]
 
-    def test_who_has_opted_out_is_not_texted(self, api, chat, monkeypatch):
-        def refuse(people):
-            raise texting.RecipientOptedOut("Omar has opted out.")
-
-        monkeypatch.setattr(texting, "refuse_opted_out", refuse)
-        response = send(api, chat)
-        assert (response.status_code, errors(response)) == (409, [("recipient_opted_out", None)])
-        assert not Message.objects.exists()
+    @pytest.mark.parametrize("later", [False, True])
+    def test_who_has_opted_out_is_not_texted(self, api, chat, later):
+        assert signed_post(Client(), INBOUND, sms(text="STOP", from_=OMAR[1:])).status_code == 200
+        sara, omar = person(chat, 1), person(chat, 2)
+        at = {"send_at": (timezone.now() + timedelta(hours=1)).isoformat()} if later else {}
+        for to in ({}, {"to": str(omar.pk)}):
+            response = send(api, chat, **at, **to)
+            assert (response.status_code, errors(response)) == (409, [("recipient_opted_out", None)])
+        assert not read_outbound(Kind.PLATFORM)
+        assert send(api, chat, to=str(sara.pk), **at).status_code == 201
+        assert signed_post(Client(), INBOUND, sms(text="START", from_=OMAR[1:])).status_code == 200
+        assert send(api, chat, to=str(omar.pk), **at).status_code == 201
 
 
 class TestLater:

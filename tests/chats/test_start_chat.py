@@ -53,6 +53,8 @@ def test_a_chat_is_shown_with_masked_numbers_and_two_queued_introductions(api, v
                 "language": None,
                 "phone_number": masked,
                 "virtual_number": VIRTUAL_NUMBER,
+                "opted_out": False,
+                "awaits_consent": False,
                 "introduction": {"message_id": queued[participant.pk], "status": "queued", "error": None},
             }
             for participant, name, masked in (

@@ -52,5 +52,6 @@ def states(event_id: UUID | None = None) -> list[tuple[str, int]]:
 
 def receipt_for(reference: UUID, progress: Progress, **fields: Any) -> None:
     assert record_receipt(
-        Receipt(reference=reference, gateway_id="gateway-1", progress=progress, at=time.time(), **fields)
+        Receipt(reference=reference, gateway_id="gateway-1", progress=progress, at=time.time(), **fields),
+        now=timezone.now(),
     )

@@ -181,9 +181,13 @@ def test_a_text_that_was_erased_is_in_no_event(chat):
 def test_chats_and_messages_have_the_fields_of_the_api(chat):
     people = list(chat.participants.select_related("virtual_number"))
     described = describe_chat(chat, people)
-    shown = ChatSerializer(chat, context={"introductions": {}}).data
+    shown = ChatSerializer(chat, context={"introductions": {}, "opted_out": set()}).data
     assert described.keys() == shown.keys()
-    assert described["participants"][0].keys() == ParticipantSerializer().fields.keys() - {"introduction"}
+    assert described["participants"][0].keys() == ParticipantSerializer().fields.keys() - {
+        "introduction",
+        "opted_out",
+        "awaits_consent",
+    }
     assert describe_message(Message.objects.first()).keys() == MessageSerializer().fields.keys()
     assert [str(each["id"]) for each in described["participants"]] == [each["id"] for each in shown["participants"]]
 

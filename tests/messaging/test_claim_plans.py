@@ -31,8 +31,6 @@ STATEMENTS = {
     "expire": (claims._EXPIRE, {"message_to_expire"}),
     "queue scheduled": (scheduled._QUEUE, {"message_scheduled"}),
     "withdraw": (withdrawals._WITHDRAW, {"message_pending_by_person"}),
-    # By either: few texts are scheduled, in all chats together.
-    "withdraw scheduled": (withdrawals._WITHDRAW_SCHEDULED, set()),
     "receipt by reference": (receipts._RECORD_BY_REFERENCE, {"messaging_message_pkey"}),
     "receipt by gateway id": (receipts._RECORD_BY_GATEWAY_ID, {"outbound_gateway_id"}),
 }

@@ -264,7 +264,8 @@ def test_a_receipt_of_the_messages_api(client, chat, sara, omar, wire, payload, 
     row.refresh_from_db()
     assert (row.status, row.error_code, row.error_kind, row.segments) == expected
     hand_over()
-    told = [(SARA_, "text", wording.NOT_DELIVERED)] if row.status == Status.FAILED else []
+    why = wording.COUNTERPART_OPTED_OUT if row.error_kind == "opt_out" else wording.NOT_DELIVERED
+    told = [(SARA_, "text", why)] if row.status == Status.FAILED else []
     assert read_wire(wire) == told
 
 

@@ -196,7 +196,8 @@ def test_an_error_code_is_kept_with_its_words(client, omar, sara, code, words, s
     assert (message.status, message.error_code) == (Status.FAILED, code)
     assert words in message.error_detail
     assert message.error_kind
-    assert read_answers() == [(sara.pk, wording.NOT_DELIVERED)]
+    told = wording.COUNTERPART_OPTED_OUT if code == "9" else wording.NOT_DELIVERED
+    assert read_answers() == [(sara.pk, told)]
 
 
 def test_a_receipt_of_each_part_moves_a_text_once(client, omar):

@@ -66,7 +66,12 @@ class TestTheServicesOwnWordings:
         for kind, wordings in BUILT_IN[language].items():
             for each in wordings:
                 validate_template(kind, each)
-                names = NAMELESS[language] | {"name": "Sara", "counterpart": "Omar", "former": "Bob"}
+                names = NAMELESS[language] | {
+                    "name": "Sara",
+                    "counterpart": "Omar",
+                    "former": "Bob",
+                    "platform": "Taxi 24",
+                }
                 measured = measure(re.sub(r"{(\w+)}", lambda match, names=names: names[match[1]], each))
                 assert (measured.encoding, measured.segments) == ("GSM-7", 1), each
             if wordings and not kind.is_mark:
@@ -200,7 +205,8 @@ class TestAPlatformsOwn:
 
     def test_each_kind_of_answer_can_be_worded(self, api, virtual_number, media_storage):
         for kind in TemplateKind:
-            save(api, kind, f"Own {kind} STOP" if kind.is_mark else f"Own {kind} for {{name}} STOP")
+            own = f"Own {kind} STOP" if kind.is_mark else f"Own {kind} for {{name}} STOP"
+            save(api, kind, f"{own} YES" if kind is TemplateKind.CONSENT_REQUEST else own)
         chat = start(api)
         omar = chat.participants.get(position=2)
         for message in (sms(text=""), sms(text="x" * 3201)):

@@ -45,6 +45,8 @@ def test_pictures_travel_both_ways_without_what_the_camera_noted(service: Servic
     seq = simulator.texts()[-1]["seq"]
 
     simulator.mms(SARA, number, "", PHOTO)
+    # Else they may overtake each other before they are here.
+    simulator.wait_until_quiet()
     simulator.text(SARA, number, "do you see it?")
     got = wait_for_mms(service, OMAR, 1, after=seq)
     assert (got["virtual_number"], got["media"][0]["caption"]) == (number, "the blue gate")

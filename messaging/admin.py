@@ -13,6 +13,8 @@ from unfold.admin import ModelAdmin
 from unfold.decorators import display
 from unfold.paginator import InfinitePaginator
 
+from audit.admin_mixin import AuditedAdmin
+from audit.models import Action
 from chats.models import mask
 from chats.transcript import describe_attachment, describe_error, hide_numbers, name_of, short_id, show_time
 from messaging.models import Message
@@ -22,7 +24,8 @@ admin.site.unregister(ProcrastinateJob)
 
 
 @admin.register(Message)
-class MessageAdmin(ModelAdmin):
+class MessageAdmin(AuditedAdmin, ModelAdmin):
+    reading = Action.READ_MESSAGE
     list_display = ("created_", "direction_", "person", "kind", "status_", "error_code", "error_kind", "number",
                     "chat_")  # fmt: skip
     list_display_links = ("created_",)

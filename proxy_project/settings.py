@@ -119,11 +119,13 @@ INSTALLED_APPS = [
     "drf_spectacular_sidecar",
     "django_filters",
     "procrastinate.contrib.django",
+    "audit",
     "platforms",
     "chats",
     "messaging",
 ]
 MIDDLEWARE = [
+    "proxy_project.request_ids.give_request_id",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",

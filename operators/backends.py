@@ -6,6 +6,7 @@ from django.contrib.auth.backends import ModelBackend
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.http import HttpRequest
 
+from audit.logins import note_check
 from operators.second_factor import check, has_second_factor
 
 
@@ -20,6 +21,8 @@ class OperatorBackend(ModelBackend):
         code: str = "",
         **kwargs: Any,
     ) -> AbstractBaseUser | None:
+        if request is not None:
+            note_check(request)
         user = super().authenticate(request, username=username, password=password, **kwargs)
         if user is None or not has_second_factor(user):
             return user

@@ -8,7 +8,7 @@ from django.conf import settings
 from django.http import HttpRequest
 
 from audit.log import operator_of, record
-from audit.logins import failed_here
+from audit.logins import was_checked
 from audit.models import Action
 
 
@@ -32,5 +32,5 @@ def hide_username(request: HttpRequest | None, credentials: dict[str, Any] | Non
 
 def record_lock(*, request: HttpRequest, **_: Any) -> None:
     """Record the beginning of a lock, and not each login that is refused while it lasts."""
-    if failed_here(request):
+    if was_checked(request):
         record(action=Action.LOCKED_LOGIN, by=operator_of(request))

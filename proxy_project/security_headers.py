@@ -7,8 +7,8 @@ from django.http import HttpRequest, HttpResponse
 # Answers to programs: there is nothing in them that a browser would have to run or load.
 _NOTHING = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 # No inline script. Alpine, which unfold's pages are written for, makes functions of their attributes: its build without
-# 'unsafe-eval' understands neither `localStorage` nor arrow functions, and both are in every page. It also sets style
-# attributes. docs/decisions/0026-audit.md.
+# 'unsafe-eval' understands neither `localStorage` nor arrow functions, and both are in every page. unfold has
+# style elements and attributes, too. docs/decisions/0026-audit.md.
 _ADMIN = (
     "default-src 'none'; script-src 'self' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; "
     "font-src 'self'; img-src 'self' data:; media-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'self'; "

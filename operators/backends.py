@@ -13,7 +13,7 @@ from operators.second_factor import check, has_second_factor
 class OperatorBackend(ModelBackend):
     """Takes password and code together, so that nobody learns which was wrong, and both count as one failed login."""
 
-    def authenticate(
+    def authenticate(  # type: ignore[override]
         self,
         request: HttpRequest | None,
         username: str | None = None,

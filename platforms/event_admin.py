@@ -4,7 +4,7 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin, messages
-from django.db import transaction
+from django.db import models, transaction
 from django.db.models import Exists, OuterRef, QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
@@ -95,7 +95,7 @@ class WebhookEndpointAdmin(AuditedAdmin, ModelAdmin):
         obj.pk = new.endpoint.pk
         _show_secret(request, new.endpoint, new.secret)
 
-    def log_addition(self, request: HttpRequest, obj: WebhookEndpoint, message: Any) -> Any:
+    def log_addition(self, request: HttpRequest, obj: models.Model, message: Any) -> Any:
         # It may have been refused at the last moment.
         if WebhookEndpoint.objects.filter(pk=obj.pk).exists():
             super().log_addition(request, obj, message)

@@ -48,7 +48,7 @@ def create_platform(*, name: str, introduction: str | None = None) -> CreatedPla
             platform.introduction = introduction
             platform.save(update_fields=["introduction"])
         key, api_key = ApiKey.objects.create_key(name=f"key {platform.api_keys.count() + 1}", platform=platform)
-    return CreatedPlatform(platform=platform, key=key, api_key=api_key, created=created)
+    return CreatedPlatform(platform=platform, key=cast(ApiKey, key), api_key=api_key, created=created)
 
 
 def create_api_key(

@@ -39,9 +39,9 @@ class SessionStore(DatabaseSessionStore):
     def encode(self, session_dict: dict[str, Any]) -> str:
         return encrypt(super().encode(session_dict))
 
-    def decode(self, session_data: str) -> dict[str, Any]:
+    def decode(self, session_data: bytes | str) -> dict[str, Any]:
         try:
-            return super().decode(decrypt(session_data))
+            return super().decode(decrypt(str(session_data)))
         except (InvalidToken, ValueError):
             # Of before, or of other keys: they log in again.
             return {}

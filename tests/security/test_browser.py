@@ -39,6 +39,8 @@ def browser(monkeypatch: pytest.MonkeyPatch) -> Iterator[Browser]:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         yield browser
         browser.close()
+        # Beside its event loop this thread has another connection, which nobody else closes.
+        connection.close()
 
 
 @pytest.fixture

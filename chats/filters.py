@@ -55,14 +55,23 @@ class Pages(CursorPagination):
             page["properties"][name]["example"] = "https://texting.example.com/chats?cursor=cD0yMDMwLTAx"
         return page
 
+    def get_schema_operation_parameters(self, view: Any) -> list[dict[str, Any]]:
+        parameters: list[dict[str, Any]] = super().get_schema_operation_parameters(view)
+        for parameter in parameters:
+            if parameter["name"] == self.page_size_query_param:
+                parameter["schema"] |= {"minimum": 1, "default": self.page_size}
+        return parameters
+
     def get_page_size(self, request: Request) -> int:
         text = request.query_params.get("page_size", str(self.page_size))
-        if not (text.isascii() and text.isdecimal() and len(text) < 10 and int(text) > 0):
+        if not (text.isascii() and text.isdecimal() and text.strip("0")):
             raise ValidationError({"page_size": ["Must be a number of at least 1."]})
-        return min(int(text), self.max_page_size)
+        # What has more digits is not worth reading.
+        return min(int(text[:9]), self.max_page_size)
 
     def decode_cursor(self, request: Request) -> Cursor | None:
-        refused = ValidationError({"cursor": ["Take the cursor from `next` or `previous` of a page."]})
+        detail = "Take the cursor from `next` or `previous` of a page."
+        refused = ValidationError({"cursor": [detail]}, code="invalid_cursor")
         try:
             cursor = super().decode_cursor(request)
         except NotFound:

@@ -11,8 +11,9 @@ from uuid import UUID
 
 from django.core.exceptions import ValidationError as DjangoValidationError
 from django.utils import timezone
-from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import extend_schema_field
+from drf_spectacular.extensions import OpenApiSerializerExtension
+from drf_spectacular.openapi import AutoSchema
+from drf_spectacular.utils import Direction, extend_schema_field
 from rest_framework import serializers
 
 from chats.allocation import CountryMatch
@@ -54,6 +55,21 @@ class StrictSerializer(serializers.Serializer[Any]):
                     }
                 )
         return super().to_internal_value(data)
+
+
+class StrictSerializerSchema(OpenApiSerializerExtension):
+    """Documents that a StrictSerializer takes no other fields, and how long its lists of objects are."""
+
+    target_class = StrictSerializer
+    match_subclasses = True
+
+    def map_serializer(self, auto_schema: AutoSchema, direction: Direction) -> dict[str, Any]:
+        schema: dict[str, Any] = auto_schema._map_serializer(self.target, direction, bypass_extensions=True)
+        for name, field in self.target.fields.items():
+            if isinstance(field, serializers.ListSerializer):
+                bounds = {"minItems": field.min_length, "maxItems": field.max_length}
+                schema["properties"][name] |= {key: value for key, value in bounds.items() if value is not None}
+        return {**schema, "additionalProperties": False}
 
 
 class LineField(serializers.CharField):
@@ -98,7 +114,7 @@ class NameField(LineField):
         return name
 
 
-@extend_schema_field(OpenApiTypes.STR)
+@extend_schema_field({"type": "string", "format": "phone-number", "example": "+14155550123"})
 class PhoneNumberField(serializers.Field[PhoneNumber, Any, str, Any]):
     """A phone number as text; it is never shown in full."""
 

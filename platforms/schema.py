@@ -7,7 +7,7 @@ from typing import Any
 from rest_framework.exceptions import AuthenticationFailed, Throttled
 
 from platforms.authentication import NO_SUCH_KEY, ReadKeysOnlyRead
-from platforms.idempotency import HEADER, METHODS, REPLAYED_HEADER, KeyInUse, KeyReused
+from platforms.idempotency import BAD_KEY, BAD_KEY_CODE, HEADER, METHODS, REPLAYED_HEADER, KeyInUse, KeyReused
 
 _READING = ("get", "head", "options")
 _REPEATABLE = tuple(method.lower() for method in METHODS)
@@ -56,6 +56,7 @@ class _Error:
     description: str
     code: str
     detail: str
+    attr: str | None = None
 
 
 _OF_EVERY_OPERATION = (
@@ -76,6 +77,7 @@ _OF_WRITING = (
     _Error("403", "`read_only_key`: the API key may only read.", ReadKeysOnlyRead.code, ReadKeysOnlyRead.message),
 )
 _OF_REPEATABLE = (
+    _Error("400", f"`{BAD_KEY_CODE}`: the {HEADER} is not one.", BAD_KEY_CODE, BAD_KEY, attr=HEADER),
     _Error(
         "409",
         f"`idempotency_key_in_use`: the first request with this {HEADER} is still at work.",
@@ -131,8 +133,9 @@ def _add_error(responses: dict[str, Any], error: _Error) -> None:
     response = responses.setdefault(error.status, empty)
     response["description"] = f"{response['description']} {error.description}".strip()
     examples = response["content"]["application/json"].setdefault("examples", {})
-    shown = {"code": error.code, "detail": error.detail, "attr": None}
-    examples[error.code] = {"value": {"type": "client_error", "errors": [shown]}}
+    shown = {"code": error.code, "detail": error.detail, "attr": error.attr}
+    kind = "validation_error" if error.status == "400" else "client_error"
+    examples[error.code] = {"value": {"type": kind, "errors": [shown]}}
 
 
 def _headers_of(method: str, status: str) -> dict[str, Any]:

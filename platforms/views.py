@@ -85,7 +85,11 @@ class EventsView(EventView):
         if not set(known).issuperset(request.query_params):
             message = f"There is no such parameter; there are {', '.join(known)}."
             raise ValidationError(message, code="unknown_parameter")
-        parameters = EventsParameters(data=request.query_params)
+        # As JSON, where an empty value is a value, and refused: `?after=` would be everything, to somebody's surprise.
+        given = {name: request.query_params[name] for name in request.query_params}
+        if "type" in given:
+            given["type"] = request.query_params.getlist("type")
+        parameters = EventsParameters(data=given)
         parameters.is_valid(raise_exception=True)
         platform = _platform_of(request)
         if not platform.records_events:

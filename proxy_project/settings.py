@@ -217,6 +217,8 @@ SPECTACULAR_SETTINGS = {
     "WEBHOOKS": "platforms.event_schema.WEBHOOKS",
     "ENUM_NAME_OVERRIDES": {"EventType": "platforms.event_types.EventType"},
     "SERVE_INCLUDE_SCHEMA": False,
+    # What is sent and what is shown differ, such as in what may be empty.
+    "COMPONENT_SPLIT_REQUEST": True,
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
         "platforms.schema.describe_keys_and_limits",

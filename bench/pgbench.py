@@ -39,6 +39,9 @@ _RELAY_PARAMETERS = {
     "counterpart_number_id": ":counterpart_number_id::uuid",
     "counterpart_id": ":counterpart_id::uuid",
     "segments": "1",
+    "inbound_segments": "1",
+    "inbound_price": "0.0057",
+    "inbound_currency": "'EUR'",
     "send_for_hours": "24",
 }
 _FOUND = (

@@ -4,7 +4,7 @@ from django.contrib.postgres.fields import ArrayField
 from django.core.validators import MinValueValidator, RegexValidator
 from django.db import models
 from django.db.models import Q
-from django.db.models.functions import Now
+from django.db.models.functions import Coalesce, Now
 
 from platforms.models import Platform
 from proxy_project.encryption import EncryptedTextField
@@ -140,8 +140,12 @@ class Chat(models.Model):
             ),
         )
         indexes = (
-            # GET /chats: a platform's chats, newest first, also by status.
+            # GET /chats: a platform's chats, newest first.
             models.Index(fields=["platform", "created_at"], name="chat_by_platform"),
+            # GET /chats?status=: the few that are open, among many that have ended.
+            models.Index(fields=["platform", "status", "created_at"], name="chat_by_status"),
+            # GET /chats?started_after=&started_before=.
+            models.Index("platform", Coalesce("starts_at", "created_at"), name="chat_by_start"),
             # The admin's list, over all platforms.
             models.Index(fields=["created_at"], name="chat_newest"),
             # The worker that ends chats on time.
@@ -159,6 +163,7 @@ class Chat(models.Model):
             # The worker that starts chats on time.
             models.Index(fields=["starts_at"], condition=Q(status="scheduled"), name="chat_to_start"),
             # GET /virtual-numbers: a platform's chats that hold a number, or whose people cool down from it.
+            # GET /chats?ended_after=&ended_before=.
             models.Index(fields=["platform", "ended_at"], name="chat_by_end"),
         )
 
@@ -217,6 +222,8 @@ class Participant(models.Model):
                 condition=Q(ended_at__isnull=True),
                 name="participant_open_by_number",
             ),
+            # GET /chats?virtual_number=: the chats on a number, which may be few among many.
+            models.Index(fields=["virtual_number", "chat"], name="participant_by_number"),
         )
 
     def __str__(self) -> str:

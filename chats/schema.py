@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from drf_spectacular.utils import OpenApiExample, OpenApiResponse
+from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiResponse
 
 from proxy_project.errors import ErrorResponseSerializer
 
@@ -41,6 +41,19 @@ number; the new one is introduced.
 The chat shows the new person, with an id of their own, among `participants`, and the old one among
 `former_participants`. The same request again changes nothing.
 """
+LIST_CHATS = """\
+Your chats, newest first. Filters can be combined; `next` and `previous` keep them. The chats of a person are found by
+their phone number in the header `Participant-Phone-Number`, since URLs end up in logs; in the links, `person` stands
+for it. A scheduled chat starts, for `started_after` and `started_before`, at its `starts_at`.
+"""
+LIST_MESSAGES = """\
+Every text of the chat, in and out, oldest first. Filters can be combined; `next` and `previous` keep them.
+"""
+EXPORT_TRANSCRIPT = """\
+The texts of the chat, oldest first, one line each, as CSV for a spreadsheet: UTF-8 with a byte order mark, times in
+ISO 8601 (UTC), phone numbers masked. What became of a text that was passed on stands in its own line. A cell that a
+spreadsheet would take for a formula begins with an apostrophe. Links to attachments expire.
+"""
 LIST_VIRTUAL_NUMBERS = """\
 The virtual numbers that your chats can have, your own and those shared with other platforms, in the order of the
 numbers. What is counted is your own chats only. `forecast` says how many more chats with others the busiest person
@@ -52,6 +65,14 @@ def error(description: str) -> OpenApiResponse:
     """Return the documentation of an error response."""
     return OpenApiResponse(ErrorResponseSerializer, description)
 
+
+PARTICIPANT_PHONE_NUMBER = OpenApiParameter(
+    "Participant-Phone-Number",
+    str,
+    OpenApiParameter.HEADER,
+    description="Only chats in which this phone number takes part, or did until it was replaced.",
+    examples=[OpenApiExample("Of Sara", value="+14155550123")],
+)
 
 _IDS = ("0198f2c4-6a10-7c3e-9d55-0b6d4c1f2a13", "0198f2d1-90b2-7a41-8f6e-51c02b7d9a20")
 
@@ -198,6 +219,15 @@ MESSAGE = OpenApiExample(
     },
     response_only=True,
     status_codes=["200"],
+)
+TRANSCRIPT = OpenApiExample(
+    "A transcript",
+    value="Time,From,To,Kind,Text,Attachments,Outcome,Error,Message\r\n"
+    "2030-01-30T09:15:10Z,Sara (+1••••••••23),Omar (+1••••••••24),text,I am at the north exit,,delivered to Omar,,"
+    "0198f2c5-01aa-7b01-8c11-7c2a90d3e670\r\n",
+    response_only=True,
+    status_codes=["200"],
+    media_type="text/csv",
 )
 BAD_NUMBER = OpenApiExample(
     "A number that cannot be used",

@@ -132,6 +132,14 @@ class PhoneNumberField(serializers.Field[PhoneNumber, Any, str, Any]):
         return mask(value.e164)
 
 
+def read_phone_number_header(text: str) -> PhoneNumber:
+    """Return the number in a header; raises ValidationError, which does not quote it."""
+    try:
+        return parse_phone_number(text)
+    except InvalidPhoneNumber as error:
+        raise serializers.ValidationError({"Participant-Phone-Number": [str(error)]}, code=error.code) from None
+
+
 class ZonedDateTimeField(serializers.DateTimeField):
     """An ISO 8601 time that says its zone."""
 

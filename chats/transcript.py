@@ -1,7 +1,7 @@
 """A chat as a person reads it: who wrote what, when, and what became of it; phone numbers stay masked."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
@@ -9,6 +9,7 @@ from typing import Literal
 from uuid import UUID
 
 import phonenumbers
+from django.db.models import QuerySet
 from django.template.defaultfilters import filesizeformat
 from django.utils.dateformat import format as format_date
 from django.utils.text import capfirst
@@ -17,6 +18,9 @@ from django.utils.timezone import localtime
 from chats.models import Chat, Participant, mask
 from messaging.media.links import make_link
 from messaging.models import Attachment, Message
+
+# How many texts are read at once when all of them are.
+_AT_ONCE = 500
 
 Level = Literal["done", "waiting", "failed"]
 
@@ -62,6 +66,8 @@ class Bubble:
     side: Literal["left", "right"]
     is_service: bool
     who: str
+    writer: Participant | None
+    recipient: Participant | None
     body: str
     attachments: Sequence[ShownAttachment]
     outcome: str
@@ -79,15 +85,31 @@ class Transcript:
 
 def read_transcript(*, chat: Chat, limit: int) -> Transcript:
     """Return the latest `limit` texts of `chat`, in three queries; an inbound text and its relay are one."""
+    latest = list(_texts_of(chat).order_by("-position")[: limit + 1])
+    return Transcript(bubbles=_show(latest[limit - 1 :: -1], chat), limit=limit if len(latest) > limit else None)
+
+
+def iterate_transcript(*, chat: Chat) -> Iterator[Bubble]:
+    """Yield every text of `chat`, oldest first, with some hundred of them in memory."""
+    after = -1
+    while texts := list(_texts_of(chat).filter(position__gt=after).order_by("position")[:_AT_ONCE]):
+        yield from _show(texts, chat)
+        after = texts[-1].position
+
+
+def _texts_of(chat: Chat) -> QuerySet[Message]:
+    return Message.objects.filter(chat=chat, relays__isnull=True)
+
+
+def _show(texts: Sequence[Message], chat: Chat) -> list[Bubble]:
     people = {participant.pk: participant for participant in chat.participants.all()}
     numbers = [participant.phone_number for participant in people.values()]
-    latest = list(Message.objects.filter(chat=chat, relays__isnull=True).order_by("-position")[: limit + 1])
     relays = {
         relay.relays_id: relay
-        for relay in Message.objects.filter(relays__in=[message.pk for message in latest]).defer("body")
+        for relay in Message.objects.filter(relays__in=[message.pk for message in texts]).defer("body")
     }
     attachments: dict[UUID, list[Attachment]] = {}
-    for attachment in Attachment.objects.filter(message__in=[message.pk for message in latest if message.media_count]):
+    for attachment in Attachment.objects.filter(message__in=[message.pk for message in texts if message.media_count]):
         attachments.setdefault(attachment.message_id, []).append(attachment)
 
     def show(message: Message) -> Bubble:
@@ -101,6 +123,8 @@ def read_transcript(*, chat: Chat, limit: int) -> Transcript:
             side="right" if person and person.position == 2 else "left",
             is_service=is_service,
             who="Service" if is_service else name_of(person),
+            writer=None if is_service else person,
+            recipient=to,
             body=hide_numbers(message.body, numbers),
             attachments=[show_attachment(attachment) for attachment in attachments.get(message.pk, ())],
             outcome=outcome,
@@ -108,10 +132,7 @@ def read_transcript(*, chat: Chat, limit: int) -> Transcript:
             error=hide_numbers(describe_error(sent), numbers) if sent and level != "done" else "",
         )
 
-    return Transcript(
-        bubbles=[show(message) for message in reversed(latest[:limit])],
-        limit=limit if len(latest) > limit else None,
-    )
+    return [show(message) for message in texts]
 
 
 def show_attachment(attachment: Attachment) -> ShownAttachment:

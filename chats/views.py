@@ -4,16 +4,29 @@ from typing import Any, cast
 from uuid import UUID
 
 from django.db.models import Prefetch, QuerySet, prefetch_related_objects
+from django.http import StreamingHttpResponse
 from django.shortcuts import get_object_or_404
 from django.utils import timezone
+from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiResponse, extend_schema
 from rest_framework import generics, status
+from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
+from rest_framework.utils.urls import replace_query_param
 
 from chats import schema as docs
 from chats.allocation import CountryMatch
-from chats.filters import ChatFilter, ChatPages, MessagePages, VirtualNumberPages
+from chats.csv_export import stream_csv
+from chats.filters import (
+    ChatFilter,
+    ChatPages,
+    MessageFilter,
+    MessagePages,
+    VirtualNumberPages,
+    filter_by_digest,
+    find_person,
+)
 from chats.introductions import read_introductions
 from chats.models import Chat, Participant, VirtualNumber
 from chats.pool import count_usage, find_pool, forecast_pool
@@ -27,6 +40,7 @@ from chats.serializers import (
     ReplaceParticipantSerializer,
     StartChatSerializer,
     VirtualNumberSerializer,
+    read_phone_number_header,
 )
 from chats.services import (
     ANY_NUMBER,
@@ -40,6 +54,7 @@ from messaging.models import Message
 from platforms.api import PlatformView
 from platforms.limits import Bucket
 from platforms.models import Platform
+from proxy_project.encryption import digest_number
 from proxy_project.errors import BoundedJSONParser
 
 ENDED_BY_PLATFORM = "ended by the platform"
@@ -78,12 +93,26 @@ class ChatsView(ChatView):
         operation_id="list_chats",
         tags=["chats"],
         summary="List chats",
-        description="Your chats, newest first.",
+        description=docs.LIST_CHATS,
+        parameters=[docs.PARTICIPANT_PHONE_NUMBER],
         responses={200: ChatSerializer(many=True), **docs.BAD_PARAMETERS, **docs.EVERY_ERROR},
         examples=[docs.CHAT],
     )
     def get(self, request: Request) -> Response:
-        page = self.paginate_queryset(self.filter_queryset(self.get_queryset()))
+        chats = self.filter_queryset(self.get_queryset())
+        number = request.headers.get(docs.PARTICIPANT_PHONE_NUMBER.name)
+        if number is None:
+            return self._list(chats)
+        digest = digest_number(read_phone_number_header(number).e164)
+        person_id = find_person(platform=_platform_of(request), digest=digest)
+        return self._list(filter_by_digest(chats, digest) if person_id else chats.none(), person_id)
+
+    def _list(self, chats: QuerySet[Chat], person_id: UUID | None = None) -> Response:
+        page = self.paginate_queryset(chats)
+        if person_id:
+            # A link holds no phone number, and leads to the chats of the same person all the same.
+            pages = cast(ChatPages, self.paginator)
+            pages.base_url = replace_query_param(pages.base_url, "person", person_id)
         return self.get_paginated_response(self.show(list(page or ())))
 
     @extend_schema(
@@ -280,7 +309,7 @@ class VirtualNumbersView(PlatformView, generics.GenericAPIView[VirtualNumber]):
 class ChatMessagesView(PlatformView, generics.ListAPIView[Message]):
     serializer_class = MessageSerializer
     pagination_class = MessagePages
-    filter_backends = ()
+    filterset_class = MessageFilter
 
     def get_queryset(self) -> QuerySet[Message]:
         chats = Chat.objects.only("pk").filter(platform=_platform_of(self.request))
@@ -291,7 +320,7 @@ class ChatMessagesView(PlatformView, generics.ListAPIView[Message]):
         operation_id="list_messages",
         tags=["chats"],
         summary="List the messages of a chat",
-        description="Every text of the chat, in and out, oldest first.",
+        description=docs.LIST_MESSAGES,
         responses={
             200: MessageSerializer(many=True),
             **docs.BAD_PARAMETERS,
@@ -302,6 +331,30 @@ class ChatMessagesView(PlatformView, generics.ListAPIView[Message]):
     )
     def get(self, request: Request, chat_id: UUID) -> Response:
         return self.list(request)
+
+
+class TranscriptView(ChatView):
+    filter_backends = ()
+    pagination_class = None
+
+    @extend_schema(
+        operation_id="export_transcript",
+        tags=["chats"],
+        summary="Export the transcript of a chat",
+        description=docs.EXPORT_TRANSCRIPT,
+        responses={
+            (200, "text/csv"): OpenApiResponse(OpenApiTypes.STR, "The transcript."),
+            **docs.NO_SUCH_CHAT,
+            **docs.EVERY_ERROR,
+        },
+        examples=[docs.TRANSCRIPT],
+    )
+    def get(self, request: Request, chat_id: UUID) -> StreamingHttpResponse:
+        return stream_csv(chat=self.get_object())
+
+    def perform_content_negotiation(self, request: Request, force: bool = False) -> tuple[Any, str]:
+        # The URL says what there is, whatever else a client would accept; errors are JSON as everywhere.
+        return JSONRenderer(), JSONRenderer.media_type
 
 
 def _platform_of(request: Request) -> Platform:

@@ -32,11 +32,11 @@ _HOLD_SECONDS = 60
 _LOG = """
     INSERT INTO messaging_message (
         id, direction, kind, status, gateway_id, virtual_number_id, chat_id, participant_id, stranger_number,
-        stranger_digest, body, media_count, error_code
+        stranger_digest, body, media_count, error_code, segments, price, currency
     )
     SELECT %(id)s::uuid, 'in', 'text', %(status)s, %(gateway_id)s, %(virtual_number_id)s::uuid, %(chat_id)s::uuid,
            %(participant_id)s::uuid, %(stranger_number)s, %(stranger_digest)s::bytea, %(body)s,
-           %(media_count)s, %(error_code)s
+           %(media_count)s, %(error_code)s, %(inbound_segments)s::int, %(inbound_price)s::numeric, %(inbound_currency)s
     {only_if}
     ON CONFLICT (gateway_id) WHERE direction = 'in' DO NOTHING
     RETURNING id, chat_id, body
@@ -192,4 +192,7 @@ def _row(
         "body": encrypt(text.body),
         "media_count": len(text.media),
         "error_code": obstacle if status is Status.BLOCKED else "",
+        "inbound_segments": text.segments or count_segments(text.body),
+        "inbound_price": text.price,
+        "inbound_currency": text.currency,
     }

@@ -8,8 +8,19 @@ from django.db.models import Func, Q, Value
 from django.db.models.functions import Now
 
 from chats.models import Chat, Participant, VirtualNumber
+from messaging.usage_models import UsageDay, UsageProgress
 from proxy_project.encryption import EncryptedTextField
 from proxy_project.ids import make_id
+
+__all__ = [
+    "NO_PLATFORM",
+    "Attachment",
+    "GatewayAccount",
+    "Message",
+    "TextPart",
+    "UsageDay",
+    "UsageProgress",
+]
 
 # Whose turn it is with texts that are no platform's.
 NO_PLATFORM = UUID(int=0)

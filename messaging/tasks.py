@@ -16,6 +16,7 @@ from messaging.gateways.vonage_media import fetch_media as fetch_from_vonage
 from messaging.media.fetching import fetch_due_media
 from messaging.media.forgetting import forget_expired_media
 from messaging.parts import forget_joined_parts, relay_overdue_parts
+from messaging.usage import count_usage
 
 log = structlog.get_logger(__name__)
 
@@ -56,6 +57,13 @@ def forget_media(timestamp: int) -> None:
     """Delete, every hour, the attachments whose links have expired."""
     while forgotten := forget_expired_media():
         log.info("attachments deleted", attachments=forgotten)
+
+
+@app.periodic(cron="*/10 * * * *")
+@app.task(queueing_lock="count_usage", pass_context=False)
+def keep_books(timestamp: int) -> None:
+    """Count, every ten minutes, the texts that are older than an hour into the books of GET /usage."""
+    count_usage()
 
 
 @app.periodic(cron="*/10 * * * *")

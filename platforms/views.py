@@ -40,6 +40,7 @@ from platforms.serializers import (
     RedeliveredSerializer,
 )
 from proxy_project.errors import BoundedJSONParser, Conflict
+from proxy_project.pages import TimePages
 
 
 class EventView(PlatformView, generics.GenericAPIView[Event]):
@@ -166,17 +167,26 @@ class EndpointView(PlatformView, generics.GenericAPIView[WebhookEndpoint]):
         return dict(EndpointWithSecretSerializer(new.endpoint, context=context).data)
 
 
+class EndpointPages(TimePages):
+    """Oldest first."""
+
+    ordering = "created_at"
+
+
 class EndpointsView(EndpointView):
+    pagination_class = EndpointPages
+
     @extend_schema(
         operation_id="list_webhook_endpoints",
         tags=["webhook endpoints"],
         summary="List webhook endpoints",
         description="The URLs to which your events are delivered, oldest first, at most ten.",
-        responses={200: EndpointSerializer(many=True), **docs.EVERY_ERROR},
+        responses={200: EndpointSerializer(many=True), **docs.BAD_PARAMETERS, **docs.EVERY_ERROR},
         examples=[docs.ENDPOINT],
     )
     def get(self, request: Request) -> Response:
-        return Response(self.show(list(self.get_queryset())))
+        page = self.paginate_queryset(self.get_queryset())
+        return self.get_paginated_response(self.show(list(page or ())))
 
     @extend_schema(
         operation_id="add_webhook_endpoint",

@@ -12,11 +12,13 @@ from chats.views import (
     OneChatView,
     ReopenChatView,
     ReplaceParticipantView,
+    TranscriptView,
     VirtualNumbersView,
 )
 from messaging import webhooks
 from messaging.media.views import show_media
 from messaging.metrics import metrics
+from messaging.views import UsageView
 from platforms.views import (
     EndpointsView,
     EventsView,
@@ -32,10 +34,12 @@ urlpatterns = [
     path("chats", ChatsView.as_view()),
     path("chats/<uuid:chat_id>", OneChatView.as_view()),
     path("chats/<uuid:chat_id>/messages", ChatMessagesView.as_view()),
+    path("chats/<uuid:chat_id>/messages.csv", TranscriptView.as_view()),
     path("chats/<uuid:chat_id>/end", EndChatView.as_view()),
     path("chats/<uuid:chat_id>/reopen", ReopenChatView.as_view()),
     path("chats/<uuid:chat_id>/participants/<uuid:participant_id>/replace", ReplaceParticipantView.as_view()),
     path("virtual-numbers", VirtualNumbersView.as_view()),
+    path("usage", UsageView.as_view()),
     path("events", EventsView.as_view()),
     path("events/<uuid:event_id>", OneEventView.as_view()),
     path("events/<uuid:event_id>/redeliver", RedeliverView.as_view()),

@@ -36,7 +36,8 @@ from chats.services import (
 )
 from chats.transcript import hide_numbers, name_of, read_transcript, short_id, show_time
 from messaging.models import Message
-from platforms.models import Platform, validate_no_phone_number
+from platforms.models import Platform
+from platforms.templates import validate_no_phone_number
 from proxy_project.encryption import digest_number
 
 TRANSCRIPT_LIMIT = 200

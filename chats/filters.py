@@ -76,7 +76,7 @@ class ChatFilter(filters.FilterSet):
         # Somebody of another platform's chats is nobody here.
         people = Participant.objects.filter(pk=value, chat__platform=self.request.user)
         digest = people.values_list("phone_digest", flat=True).first()
-        return queryset.none() if digest is None else filter_by_digest(queryset, digest)
+        return queryset.none() if digest is None else filter_by_digest(queryset, bytes(digest))
 
     def filter_virtual_number(self, queryset: QuerySet[Chat], name: str, value: UUID) -> QuerySet[Chat]:
         return queryset.filter(Exists(Participant.objects.filter(chat=OuterRef("pk"), virtual_number=value)))

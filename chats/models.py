@@ -6,7 +6,7 @@ from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Coalesce, Now
 
-from platforms.models import Platform
+from platforms.models import LONGEST_TAG, Platform
 from proxy_project.encryption import EncryptedTextField
 from proxy_project.ids import make_id
 
@@ -182,6 +182,8 @@ class Participant(models.Model):
     chat = models.ForeignKey(Chat, on_delete=models.CASCADE, related_name="participants")
     position = models.PositiveSmallIntegerField(help_text="1 or 2: the order in which the platform named them.")
     name = EncryptedTextField(blank=True, default="")
+    # BCP 47: in what language the service texts them; empty: the platform's.
+    language = models.CharField(max_length=LONGEST_TAG, blank=True, default="", db_default="")
     phone_number = EncryptedTextField()
     phone_digest = models.BinaryField()
     virtual_number = models.ForeignKey(

@@ -47,12 +47,25 @@ their phone number in the header `Participant-Phone-Number`, since URLs end up i
 for it. A scheduled chat starts, for `started_after` and `started_before`, at its `starts_at`.
 """
 LIST_MESSAGES = """\
-Every text of the chat, in and out, oldest first. Filters can be combined; `next` and `previous` keep them.
+Every text of the chat, in and out, oldest first. A text that waits for its `send_at` is there as `scheduled`, and moves
+to its place when that has come. Filters can be combined; `next` and `previous` keep them.
 """
 EXPORT_TRANSCRIPT = """\
 The texts of the chat, oldest first, one line each, as CSV for a spreadsheet: UTF-8 with a byte order mark, times in
 ISO 8601 (UTC), phone numbers masked. What became of a text that was passed on stands in its own line. A cell that a
 spreadsheet would take for a formula begins with an apostrophe. Links to attachments expire.
+"""
+SEND_TEXT = """\
+Texts one person of an open chat, or both, from the virtual number they know; each gets a message of their own. It is
+sent in order with the texts that are passed on, and its failure is an event (`message.failed`).
+
+With `send_at` it waits until then, without holding up anything else. It fails with `chat_ended` when the chat is not
+open at that time, and with `recipient_replaced` when somebody took the recipient's place meanwhile. Until then,
+`DELETE` cancels it.
+
+What stands in `media` is fetched before the text is sent, for each recipient. What cannot be fetched is left out after
+a while, and its `status` among the message's `attachments` says so; a text that would be empty then fails with
+`media_unavailable`. Contact cards and files are passed on like pictures.
 """
 LIST_VIRTUAL_NUMBERS = """\
 The virtual numbers that your chats can have, your own and those shared with other platforms, in the order of the
@@ -198,27 +211,59 @@ ENDED_CHAT = OpenApiExample(
     response_only=True,
     status_codes=["200"],
 )
-MESSAGE = OpenApiExample(
-    "A text that was passed on",
+_MESSAGE: dict[str, Any] = {
+    "id": "0198f2c5-01aa-7b01-8c11-7c2a90d3e671",
+    "direction": "out",
+    "kind": "relay",
+    "participant": "0198f2c4-6a10-7c3e-9d55-0b6d4c1f2a13",
+    "status": "delivered",
+    "text": "I am at the north exit",
+    "attachments": [],
+    "error": None,
+    "segments": 1,
+    "price": "0.008100",
+    "currency": "EUR",
+    "created_at": "2030-01-30T09:15:10.004518Z",
+    "send_at": None,
+    "sent_at": "2030-01-30T09:15:10.120311Z",
+    "delivered_at": "2030-01-30T09:15:12.730920Z",
+    "failed_at": None,
+}
+MESSAGE = OpenApiExample("A text that was passed on", value=_MESSAGE, response_only=True, status_codes=["200"])
+SEND_TEXT_REQUEST = OpenApiExample(
+    "To both people",
+    value={"text": "Your driver is on the way, in a red Skoda."},
+    request_only=True,
+)
+SEND_PICTURE_REQUEST = OpenApiExample(
+    "A picture to one of them, later",
     value={
-        "id": "0198f2c5-01aa-7b01-8c11-7c2a90d3e671",
-        "direction": "out",
-        "kind": "relay",
-        "participant": "0198f2c4-6a10-7c3e-9d55-0b6d4c1f2a13",
-        "status": "delivered",
-        "text": "I am at the north exit",
-        "attachments": [],
-        "error": None,
-        "segments": 1,
-        "price": "0.008100",
-        "currency": "EUR",
-        "created_at": "2030-01-30T09:15:10.004518Z",
-        "sent_at": "2030-01-30T09:15:10.120311Z",
-        "delivered_at": "2030-01-30T09:15:12.730920Z",
-        "failed_at": None,
+        "text": "The gate that you will leave by.",
+        "to": "0198f2c4-6a10-7c3e-9d55-0b6d4c1f2a12",
+        "media": ["https://rides.example.com/gates/4.jpg"],
+        "send_at": "2030-01-31T07:45:00Z",
+    },
+    request_only=True,
+)
+SENT_TEXT = OpenApiExample(
+    "On its way to one of them",
+    value={
+        "messages": [
+            {
+                **_MESSAGE,
+                "id": "0198f2c6-3b1d-7e02-a1f0-9d2f7b6c5e41",
+                "kind": "platform",
+                "status": "queued",
+                "text": "Your driver is on the way, in a red Skoda.",
+                "price": None,
+                "currency": None,
+                "sent_at": None,
+                "delivered_at": None,
+            }
+        ]
     },
     response_only=True,
-    status_codes=["200"],
+    status_codes=["201"],
 )
 TRANSCRIPT = OpenApiExample(
     "A transcript",
@@ -287,6 +332,12 @@ def _conflict(title: str, *, code: str, detail: str) -> OpenApiExample:
     )
 
 
+TEXT_IN_ENDED_CHAT = _conflict("It has ended", code="chat_ended", detail="The chat has ended. Reopen it first.")
+NOT_SCHEDULED = _conflict(
+    "It was sent",
+    code="not_scheduled",
+    detail="This is no text that waits for its time: it cannot be cancelled.",
+)
 CHAT_ENDED = _conflict(
     "It has ended",
     code="chat_ended",

@@ -21,10 +21,15 @@ from chats.models import Chat, Participant, VirtualNumber, mask
 from chats.phone_numbers import InvalidPhoneNumber, PhoneNumber, parse_phone_number
 from chats.pool import NumberUsage
 from chats.services import NumberChoice, Person
+from messaging.gateways.fields import MAX_TEXT_LENGTH
 from messaging.media.links import make_link
 from messaging.models import Attachment, Message
-from platforms.models import validate_no_phone_number
+from messaging.segments import count_segments
+from platforms.templates import validate_no_phone_number
+from proxy_project.public_http import NotPublic, check_form
 
+# What carriers pass on as one text, and many phones show as one.
+MAX_SEGMENTS = 10
 METADATA_KEYS = 50
 METADATA_BYTES = 4096
 METADATA_DEPTH = 10
@@ -314,6 +319,52 @@ class EndChatSerializer(StrictSerializer):
     )
 
 
+class MediaUrlField(serializers.CharField):
+    """Where an attachment can be fetched: https, and a host, without a user name; whether it is public shows then."""
+
+    def to_internal_value(self, data: Any) -> str:
+        url: str = super().to_internal_value(data)
+        try:
+            check_form(url)
+        except NotPublic as error:
+            raise serializers.ValidationError(str(error), code="bad_url") from None
+        return url
+
+
+class SendTextSerializer(StrictSerializer):
+    """A text to one or both people of a chat."""
+
+    text = TextField(
+        required=False,
+        allow_blank=True,
+        max_length=MAX_TEXT_LENGTH,
+        help_text=f"At most {MAX_SEGMENTS} segments: about {153 * MAX_SEGMENTS} characters, or {67 * MAX_SEGMENTS} with "
+        "any that GSM-7 has not. Must not contain a phone number. May be left out with `media`.",
+    )
+    to = serializers.UUIDField(
+        required=False, allow_null=True, help_text="The `id` of a participant. Left out: both people."
+    )
+    media = serializers.ListField(
+        child=MediaUrlField(max_length=2000),
+        required=False,
+        max_length=10,
+        help_text="URLs of pictures, recordings, videos or files, on the public internet. The service fetches them when "
+        "the text is due, and passes them on as MMS or as links of its own.",
+    )
+    send_at = ZonedDateTimeField(required=False, allow_null=True, help_text="When to send it. Left out: at once.")
+
+    def validate_text(self, value: str) -> str:
+        if count_segments(value) > MAX_SEGMENTS:
+            message = f"Takes {count_segments(value)} segments; at most {MAX_SEGMENTS} are sent as one text."
+            raise serializers.ValidationError(message, code="too_many_segments")
+        return value
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        if not attrs.get("text", "").strip() and not attrs.get("media"):
+            raise serializers.ValidationError({"text": ["There must be a text, or media."]}, code="empty")
+        return attrs
+
+
 class ReopenChatSerializer(TimesSerializer):
     """A chat that is to be opened again; what is left out is as it was."""
 
@@ -492,6 +543,9 @@ class MessageSerializer(serializers.Serializer[Message]):
     price = serializers.DecimalField(max_digits=12, decimal_places=6, allow_null=True)
     currency = serializers.SerializerMethodField()
     created_at = serializers.DateTimeField()
+    send_at = serializers.DateTimeField(
+        allow_null=True, help_text="When you want it sent; null: at once. Until then it is `scheduled`."
+    )
     sent_at = serializers.DateTimeField(allow_null=True)
     delivered_at = serializers.DateTimeField(allow_null=True)
     failed_at = serializers.DateTimeField(allow_null=True)
@@ -502,6 +556,12 @@ class MessageSerializer(serializers.Serializer[Message]):
 
     def get_currency(self, message: Message) -> str | None:
         return message.currency or None
+
+
+class SentTextSerializer(serializers.Serializer[Any]):
+    """A text by a platform: a message to each of its recipients."""
+
+    messages = MessageSerializer(many=True)
 
 
 def _describe_error(message: Message) -> dict[str, str] | None:

@@ -26,6 +26,7 @@ Level = Literal["done", "waiting", "failed"]
 
 # What became of an outbound text, to be read before the name of its recipient.
 _DELIVERY: dict[str, tuple[str, Level]] = {
+    Message.Status.SCHEDULED: ("waiting for its time, to be sent to", "waiting"),
     Message.Status.PREPARING: ("waiting for its attachments, to be sent to", "waiting"),
     Message.Status.QUEUED: ("waiting to be sent to", "waiting"),
     Message.Status.SENDING: ("being sent to", "waiting"),

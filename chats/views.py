@@ -1,5 +1,6 @@
 """The API of chats: each view translates, and makes one call down."""
 
+from collections.abc import Sequence
 from typing import Any, cast
 from uuid import UUID
 
@@ -7,6 +8,7 @@ from django.db.models import Prefetch, QuerySet, prefetch_related_objects
 from django.http import StreamingHttpResponse
 from django.shortcuts import get_object_or_404
 from django.utils import timezone
+from django_filters.rest_framework import DjangoFilterBackend
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiResponse, extend_schema
 from rest_framework import generics, status
@@ -38,6 +40,8 @@ from chats.serializers import (
     MessageSerializer,
     ReopenChatSerializer,
     ReplaceParticipantSerializer,
+    SendTextSerializer,
+    SentTextSerializer,
     StartChatSerializer,
     VirtualNumberSerializer,
     read_phone_number_header,
@@ -48,14 +52,16 @@ from chats.services import (
     end_chat,
     reopen_chat,
     replace_participant,
+    send_platform_text,
     start_chat,
 )
 from messaging.models import Message
+from messaging.scheduled import cancel_text
 from platforms.api import PlatformView
 from platforms.limits import Bucket
 from platforms.models import Platform
 from proxy_project.encryption import digest_number
-from proxy_project.errors import BoundedJSONParser
+from proxy_project.errors import BoundedJSONParser, Conflict
 
 ENDED_BY_PLATFORM = "ended by the platform"
 
@@ -306,15 +312,26 @@ class VirtualNumbersView(PlatformView, generics.GenericAPIView[VirtualNumber]):
         return page
 
 
-class ChatMessagesView(PlatformView, generics.ListAPIView[Message]):
+class MessageView(PlatformView, generics.GenericAPIView[Message]):
+    """What the views of messages have in common: a platform sees only those of its own chats."""
+
+    parser_classes = (BoundedJSONParser,)
     serializer_class = MessageSerializer
     pagination_class = MessagePages
-    filterset_class = MessageFilter
+    filter_backends: Sequence[type[BaseFilterBackend]] = ()
+    lookup_url_kwarg = "message_id"
+
+    def get_chat(self) -> Chat:
+        chats = Chat.objects.only("pk").filter(platform=_platform_of(self.request))
+        return get_object_or_404(chats, pk=self.kwargs["chat_id"])
 
     def get_queryset(self) -> QuerySet[Message]:
-        chats = Chat.objects.only("pk").filter(platform=_platform_of(self.request))
-        chat = get_object_or_404(chats, pk=self.kwargs["chat_id"])
-        return Message.objects.filter(chat=chat).prefetch_related("attachments")
+        return Message.objects.filter(chat=self.get_chat()).prefetch_related("attachments")
+
+
+class ChatMessagesView(MessageView, generics.ListAPIView[Message]):
+    filter_backends = (DjangoFilterBackend,)
+    filterset_class = MessageFilter
 
     @extend_schema(
         operation_id="list_messages",
@@ -331,6 +348,58 @@ class ChatMessagesView(PlatformView, generics.ListAPIView[Message]):
     )
     def get(self, request: Request, chat_id: UUID) -> Response:
         return self.list(request)
+
+    @extend_schema(
+        operation_id="send_text",
+        tags=["chats"],
+        summary="Text the people of a chat",
+        description=docs.SEND_TEXT,
+        request=SendTextSerializer,
+        responses={
+            201: OpenApiResponse(SentTextSerializer, "Queued, or scheduled."),
+            409: docs.error("`chat_not_started`, `chat_ended` or `recipient_opted_out`."),
+            **docs.BAD_BODY,
+            **docs.NO_SUCH_CHAT,
+            **docs.EVERY_ERROR,
+        },
+        examples=[docs.SEND_TEXT_REQUEST, docs.SEND_PICTURE_REQUEST, docs.SENT_TEXT, docs.TEXT_IN_ENDED_CHAT],
+    )
+    def post(self, request: Request, chat_id: UUID) -> Response:
+        serializer = SendTextSerializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
+        asked = serializer.validated_data
+        chat = self.get_chat()
+        with refusals(nowhere):
+            sent = send_platform_text(
+                chat_id=chat.pk,
+                text=asked.get("text", ""),
+                to=asked.get("to"),
+                media=asked.get("media", ()),
+                send_at=asked.get("send_at"),
+                now=timezone.now(),
+            )
+        return Response(SentTextSerializer({"messages": sent}).data, status=status.HTTP_201_CREATED)
+
+
+class OneMessageView(MessageView):
+    @extend_schema(
+        operation_id="cancel_text",
+        tags=["chats"],
+        summary="Cancel a scheduled text",
+        description="Deletes a text of yours that still waits for its `send_at`. Any other message stays: 409.",
+        responses={
+            204: OpenApiResponse(description="It is not sent."),
+            404: docs.error("There is no such chat of yours, or no such message in it."),
+            409: docs.error("`not_scheduled`: it waits no more."),
+            **docs.EVERY_ERROR,
+        },
+        examples=[docs.NOT_SCHEDULED],
+    )
+    def delete(self, request: Request, chat_id: UUID, message_id: UUID) -> Response:
+        message = self.get_object()
+        if not cancel_text(message_id=message.pk):
+            raise Conflict("This is no text that waits for its time: it cannot be cancelled.", code="not_scheduled")
+        return Response(status=status.HTTP_204_NO_CONTENT)
 
 
 class TranscriptView(ChatView):

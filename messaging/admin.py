@@ -59,6 +59,7 @@ class MessageAdmin(ModelAdmin):
         label={
             Message.Status.RELAYED: "success",
             Message.Status.DELIVERED: "success",
+            Message.Status.SCHEDULED: "info",
             Message.Status.PREPARING: "info",
             Message.Status.QUEUED: "info",
             Message.Status.SENDING: "info",

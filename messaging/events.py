@@ -92,6 +92,7 @@ def describe_message(message: Message) -> dict[str, Any]:
         "price": message.price,
         "currency": message.currency or None,
         "created_at": message.created_at,
+        "send_at": message.send_at,
         "sent_at": message.sent_at,
         "delivered_at": message.delivered_at,
         "failed_at": message.failed_at,

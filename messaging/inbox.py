@@ -13,7 +13,7 @@ from messaging.events import describe_received, record_unmatched
 from messaging.gateways import InboundText
 from messaging.media.intake import keep_media
 from messaging.models import Message
-from messaging.outbox import EXPIRES_AT, wake_senders
+from messaging.outbox import EXPIRES_AT, HOLD_SECONDS, wake_senders
 from messaging.segments import count_segments
 from platforms.event_types import EventType
 from platforms.events import event_ctes, event_params, record_event, wake_deliveries
@@ -25,8 +25,6 @@ Status = Message.Status
 
 # How much later than it must a chat may end after silence: a twentieth of its timeout, and at most a minute.
 IDLE_MARGIN_SECONDS = 60
-# For so long a picture holds up what is written after it, unless fetching it fails the first time.
-_HOLD_SECONDS = 60
 
 # A gateway id seen before inserts nothing, and returns nothing.
 _LOG = """
@@ -97,7 +95,7 @@ def log_and_relay(
         return _write_both(text, match, sender, counterpart, now, Status.QUEUED, hold_seconds=0)
     with transaction.atomic():
         stands, message_id = _write_both(
-            text, match, sender, counterpart, now, Status.PREPARING, hold_seconds=_HOLD_SECONDS
+            text, match, sender, counterpart, now, Status.PREPARING, hold_seconds=HOLD_SECONDS
         )
         if message_id:
             keep_media(message_id=message_id, media=text.media)

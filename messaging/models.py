@@ -38,8 +38,13 @@ class Message(models.Model):
 
     An outbound message moves forward only, each step by a conditional update:
 
+        SCHEDULED → QUEUED, or PREPARING, when its time has come
+            │ └───→ FAILED (the chat has ended by then, or its recipient was replaced)
+            └─────→ deleted by the platform
+
         PREPARING → QUEUED → SENDING → SENT → DELIVERED
-                       ▲        │        └──→ FAILED (undeliverable, rejected, expired)
+            │          ▲        │        └──→ FAILED (undeliverable, rejected, expired)
+            └──→ FAILED (there is no text, and nothing of what was to go with it could be fetched)
                        │        ├──→ QUEUED (refused for now: 429, 5xx, no connection)
                        │        ├──→ QUEUED (the account is paused; the attempt does not count)
                        │        ├──→ QUEUED (as a text with links, when it was refused as an MMS)
@@ -48,7 +53,8 @@ class Message(models.Model):
 
     `due_at` is when the sender has to look at the row next: QUEUED, when it may be sent; SENDING, when its lease
     ends and it becomes UNCONFIRMED; UNCONFIRMED, when no receipt has come for so long that it is sent again.
-    PREPARING, while its attachments are fetched, it is until when later texts to the same person wait for it.
+    PREPARING, while its attachments are fetched, it is until when later texts to the same person wait for it;
+    SCHEDULED, when it gets its place among the texts to its person, none of which has waited for it until then.
     The gateway is given the id as `client_ref`, and receipts bring it back.
     """
 
@@ -63,12 +69,14 @@ class Message(models.Model):
         AUTO_REPLY = "auto_reply", "automatic reply"
         ANNOUNCEMENT = "announcement", "announcement"
         CLOSING = "closing", "closing text"
+        PLATFORM = "platform", "text by the platform"
 
     class Status(models.TextChoices):
         RELAYED = "relayed"
         LATE = "late"
         UNMATCHED = "unmatched"
         BLOCKED = "blocked"
+        SCHEDULED = "scheduled"
         PREPARING = "preparing"
         QUEUED = "queued"
         SENDING = "sending"
@@ -94,7 +102,7 @@ class Message(models.Model):
         UNKNOWN = "unknown"
 
     INBOUND_STATUSES = (Status.RELAYED, Status.LATE, Status.UNMATCHED, Status.BLOCKED)
-    PENDING_STATUSES = (Status.PREPARING, Status.QUEUED, Status.SENDING, Status.UNCONFIRMED)
+    PENDING_STATUSES = (Status.SCHEDULED, Status.PREPARING, Status.QUEUED, Status.SENDING, Status.UNCONFIRMED)
 
     id = models.UUIDField(primary_key=True, default=make_id, editable=False)
     # The order of texts is the database's, whatever the clocks of the machines say.
@@ -119,6 +127,8 @@ class Message(models.Model):
     # How many attachments came with it, or go with it: its own, or those of the message it relays.
     media_count = models.PositiveSmallIntegerField(default=0, db_default=0)
 
+    # When a platform wants its text to go, unless that was at once.
+    send_at = models.DateTimeField(null=True)
     attempts = models.PositiveSmallIntegerField(default=0, db_default=0)
     due_at = models.DateTimeField(null=True)
     # When a text that still waits has waited too long; decided when it is queued.
@@ -159,14 +169,17 @@ class Message(models.Model):
                 condition=Q(direction="in", status__in=("relayed", "late", "unmatched", "blocked"))
                 | Q(
                     direction="out",
-                    status__in=("preparing", "queued", "sending", "unconfirmed", "sent", "delivered", "failed"),
+                    status__in=(
+                        *("scheduled", "preparing", "queued", "sending", "unconfirmed"),
+                        *("sent", "delivered", "failed"),
+                    ),
                 ),
                 name="message_status_fits_direction",
             ),
             # A row nobody has to look at is never claimed; a pending one is never forgotten.
             models.CheckConstraint(
-                condition=Q(status__in=("preparing", "queued", "sending", "unconfirmed"), due_at__isnull=False)
-                | ~Q(status__in=("preparing", "queued", "sending", "unconfirmed")),
+                condition=~Q(status__in=("scheduled", "preparing", "queued", "sending", "unconfirmed"))
+                | Q(due_at__isnull=False),
                 name="message_pending_is_due",
             ),
             # Texts to our own participants go from the number they know, or from none.
@@ -200,6 +213,8 @@ class Message(models.Model):
             models.Index(
                 fields=["expires_at"], condition=Q(direction="out", status="queued"), name="message_to_expire"
             ),
+            # The sender: which texts of platforms have come to their time?
+            models.Index(fields=["due_at"], condition=Q(direction="out", status="scheduled"), name="message_scheduled"),
             # Receipts that bring no client_ref.
             models.Index(
                 fields=["gateway_id"],
@@ -215,7 +230,7 @@ class Message(models.Model):
 
 
 class Attachment(models.Model):
-    """A picture, sound, film or file of a message: of an inbound text, or of one that the platform sends.
+    """A picture, sound, film or file of a message: of an inbound text, or of one by a platform.
 
         WAITING → STORED    fetched, cleaned, and kept under `file`, encrypted
             │ └─→ WITHHELD  it would give the person away, so it is not passed on
@@ -225,6 +240,10 @@ class Attachment(models.Model):
 
     Moved by conditional updates; when none of a message is WAITING, the text goes out.
     """
+
+    class Source(models.TextChoices):
+        GATEWAY = "gateway", "the carrier's host"
+        PLATFORM = "platform", "a URL of the platform"
 
     class Kind(models.TextChoices):
         IMAGE = "image", "picture"
@@ -246,6 +265,7 @@ class Attachment(models.Model):
     # What the carrier called it, until it is fetched; then, what it is.
     kind = models.CharField(max_length=5, choices=Kind)
     status = models.CharField(max_length=9, choices=Status, default=Status.WAITING)
+    source = models.CharField(max_length=8, choices=Source, default=Source.GATEWAY, db_default=Source.GATEWAY.value)
     # Where it is to be fetched; empty from then on.
     source_url = EncryptedTextField(blank=True, default="")
     attempts = models.PositiveSmallIntegerField(default=0)

@@ -22,8 +22,9 @@ from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationFo
 
 # Its pages are registered by being imported.
 from platforms import event_admin  # noqa: F401
-from platforms.models import ApiKey, Platform, validate_no_phone_number
+from platforms.models import ApiKey, Platform
 from platforms.services import create_api_key, create_platform, revoke_api_key
+from platforms.templates import validate_no_phone_number
 
 # The library's own keys open nothing here.
 admin.site.unregister(UnusedAPIKey)

@@ -69,6 +69,7 @@ _RECEIVED: dict[str, Any] = {
     "price": None,
     "currency": None,
     "created_at": "2030-01-30T09:15:10.004518Z",
+    "send_at": None,
     "sent_at": None,
     "delivered_at": None,
     "failed_at": None,

@@ -1,7 +1,5 @@
 """Who calls us, what they may use and were answered; and what they are told, events and where to."""
 
-import re
-
 from django.contrib.postgres.fields import ArrayField
 from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator
@@ -11,39 +9,22 @@ from django.db.models.functions import Cast, Now
 from rest_framework_api_key.models import AbstractAPIKey
 
 from platforms.event_types import EventType
+from platforms.templates import (
+    LONGEST_TAG,
+    LONGEST_TEMPLATE,
+    TemplateKind,
+    validate_introduction,
+    validate_language,
+    validate_template,
+)
 from proxy_project.encryption import EncryptedTextField
 from proxy_project.ids import make_id
 
 # A year.
 LONGEST_COOL_DOWN_HOURS = 8784
 
-# What an introduction may name; anything else in braces would reach people as it stands.
-INTRODUCTION_FIELDS = ("name", "counterpart", "platform")
 LONGEST_WAIT_MINUTES = 7 * 24 * 60
 LARGEST_LIMIT = 1_000_000
-
-
-def validate_introduction(template: str) -> None:
-    """Raise ValidationError unless `template` can be an introduction: known fields, opt-out wording, no number.
-
-    Carriers drop texts that quote a phone number, and expect the first text to say how to opt out.
-    """
-    try:
-        template.format(**dict.fromkeys(INTRODUCTION_FIELDS, "x"))
-    except (KeyError, IndexError, ValueError, AttributeError) as error:
-        known = ", ".join(f"{{{field}}}" for field in INTRODUCTION_FIELDS)
-        raise ValidationError(f"Use only these fields in braces: {known}.", code="unknown_field") from error
-    if re.search(r"{\w+[^\w}]", template):
-        raise ValidationError("Use a field as it is, such as {counterpart}, without a format.", code="unknown_field")
-    if not re.search(r"\bSTOP\b", template):
-        raise ValidationError("Say how to opt out, such as “Reply STOP to opt out.”", code="no_opt_out")
-    validate_no_phone_number(template)
-
-
-def validate_no_phone_number(text: str) -> None:
-    """Raise ValidationError when `text` could quote a phone number: seven digits or more, however separated."""
-    if re.search(r"(?:\d[\s().\-/+]*){7}", text):
-        raise ValidationError("Must not contain a phone number: it would be texted to people.", code="phone_number")
 
 
 def _limit_field(what: str) -> "models.PositiveIntegerField[int | None, int | None]":
@@ -64,8 +45,16 @@ class Platform(models.Model):
         blank=True,
         max_length=600,
         validators=[validate_introduction],
-        help_text="The first text of a chat, to each person. Fields: {name} of the person, {counterpart}, {platform}. "
-        "Must say how to opt out. Empty: the service's own wording.",
+        help_text="The first text of a chat, to each person, where no template below says otherwise. Fields: {name} of "
+        "the person, {counterpart}, {platform}, {reference}, {metadata.…}. Must say how to opt out. Empty: the "
+        "service's own wording.",
+    )
+    language = models.CharField(
+        max_length=LONGEST_TAG,
+        default="en",
+        db_default="en",
+        validators=[validate_language],
+        help_text="In what language people are texted when POST /chats says nothing of it (BCP 47), such as en or es.",
     )
     passes_on_files = models.BooleanField(
         "pass on contact cards and files",
@@ -111,6 +100,43 @@ class Platform(models.Model):
     def is_authenticated(self) -> bool:
         """A platform is what an API request acts as, in the place where Django expects a user."""
         return True
+
+
+class Template(models.Model):
+    """What the service texts to people of a platform, instead of its own wording, in a language and on a side."""
+
+    class Side(models.IntegerChoices):
+        FIRST = 1, "the first participant"
+        SECOND = 2, "the second participant"
+
+    id = models.UUIDField(primary_key=True, default=make_id, editable=False)
+    platform = models.ForeignKey(Platform, on_delete=models.CASCADE, related_name="templates", db_index=False)
+    kind = models.CharField(max_length=30, choices=TemplateKind)
+    language = models.CharField(max_length=LONGEST_TAG, validators=[validate_language], help_text="BCP 47, such as es.")
+    side = models.PositiveSmallIntegerField(
+        choices=Side, null=True, blank=True, help_text="Only for this participant of a chat. Empty: for both."
+    )
+    text = models.TextField(max_length=LONGEST_TEMPLATE)
+
+    class Meta:
+        ordering = ("kind", "language", "side")
+        constraints = (
+            # What somebody is texted is one template; also finds those of a platform.
+            models.UniqueConstraint(
+                fields=["platform", "kind", "language", "side"], nulls_distinct=False, name="template_is_the_only_one"
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.kind} ({self.language})"
+
+    def clean(self) -> None:
+        """Refuse a text that cannot be a template of this kind."""
+        if self.kind in TemplateKind:
+            try:
+                validate_template(TemplateKind(self.kind), self.text)
+            except ValidationError as error:
+                raise ValidationError({"text": error}) from None
 
 
 class ApiKey(AbstractAPIKey):

@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('chats', '0004_pacing'),
+        ('chats', '0005_language'),
         ('platforms', '0006_cool_down'),
     ]
 

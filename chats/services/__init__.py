@@ -28,6 +28,7 @@ from chats.services.numbers import (
 from chats.services.reopening import VirtualNumberTaken, reopen_chat
 from chats.services.replacing import AlreadyReplaced, replace_participant
 from chats.services.starting import ReferenceTaken, StartedChat, start_chat, start_due_chats
+from chats.services.texting import HasNotStarted, RecipientOptedOut, UnknownRecipient, send_platform_text
 from chats.services.times import ImpossibleTime
 
 __all__ = [
@@ -38,14 +39,17 @@ __all__ = [
     "AlreadyReplaced",
     "CannotAddVirtualNumber",
     "HasEnded",
+    "HasNotStarted",
     "HasStarted",
     "ImpossibleTime",
     "NumberChoice",
     "Person",
     "PersonIsVirtualNumber",
+    "RecipientOptedOut",
     "ReferenceTaken",
     "SamePerson",
     "StartedChat",
+    "UnknownRecipient",
     "UnknownVirtualNumber",
     "VirtualNumberExists",
     "VirtualNumberInUse",
@@ -59,6 +63,7 @@ __all__ = [
     "find_pacing",
     "reopen_chat",
     "replace_participant",
+    "send_platform_text",
     "start_chat",
     "start_due_chats",
 ]

@@ -22,7 +22,7 @@ from django.utils import timezone
 from messaging.gateways import MediaError, MediaKind
 from messaging.media.cleaning import CleanMedia, UnusableMedia, clean_media
 from messaging.media.release import give_way, release_text
-from messaging.models import Attachment
+from messaging.models import Attachment, Message
 from proxy_project.encryption import encrypt_bytes
 
 log = structlog.get_logger(__name__)
@@ -56,8 +56,10 @@ def fetch_due_media(*, fetch: Fetch) -> int:
 
 def _claim() -> _Claim | None:
     with transaction.atomic():
-        due = Attachment.objects.filter(status=Attachment.Status.WAITING, due_at__lte=Now()).order_by("due_at")
-        attachment = due.select_for_update(skip_locked=True).only("message_id", "attempts").first()
+        due = Attachment.objects.filter(status=Attachment.Status.WAITING, due_at__lte=Now())
+        # First the text is released from its schedule: otherwise nothing would release it from waiting for these.
+        due = due.exclude(message__status=Message.Status.SCHEDULED).order_by("due_at")
+        attachment = due.select_for_update(skip_locked=True, of=("self",)).only("message_id", "attempts").first()
         if attachment is None:
             return None
         Attachment.objects.filter(pk=attachment.pk).update(attempts=F("attempts") + 1, due_at=Now() + _LEASE)

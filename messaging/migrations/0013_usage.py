@@ -52,7 +52,7 @@ FORGET_LATE_CHANGES = """
 class Migration(migrations.Migration):
 
     dependencies = [
-        ("messaging", "0007_lifecycle"),
+        ("messaging", "0008_platform_texts"),
         ("chats", "0007_reading"),
         ("platforms", "0006_cool_down"),
     ]

@@ -7,7 +7,8 @@ from django.core.exceptions import ValidationError
 
 from chats.introductions import write_introduction
 from messaging.models import Message
-from platforms.models import Platform, validate_introduction
+from platforms.models import Platform
+from platforms.templates import validate_introduction
 from tests.factories import make_chat
 
 # 3GPP TS 23.038, without the characters that need an escape.

@@ -3,11 +3,14 @@
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
+from django.utils import timezone
 from drf_spectacular.generators import SchemaGenerator
 from rest_framework.test import APIClient
 
+from chats.services import send_platform_text
 from platforms.models import Event, Platform, WebhookEndpoint
 from tests.factories import make_chat, make_virtual_number
 
@@ -17,6 +20,7 @@ SCHEMA: dict[str, Any] = SchemaGenerator().get_schema(request=None, public=True)
 RECIPES: dict[str, Callable[["World"], Any]] = {
     "chat_id": lambda world: world.chat.pk,
     "participant_id": lambda world: world.participant.pk,
+    "message_id": lambda world: world.scheduled_text.pk,
     "endpoint_id": lambda world: world.endpoint.pk,
     "event_id": lambda world: world.event.pk,
 }
@@ -32,6 +36,9 @@ class World:
         self.event = Event.objects.create(platform=platform, type="ping", payload="{}")
         self.chat = make_chat(platform, people, reference=f"secret of {platform.name}")
         self.participant = self.chat.participants.get(position=1)
+        [self.scheduled_text, _] = send_platform_text(
+            chat_id=self.chat.pk, text="hello", send_at=timezone.now() + timedelta(hours=1), now=timezone.now()
+        )
 
     def find(self, parameter: str) -> str:
         assert parameter in RECIPES, (

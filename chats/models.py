@@ -114,6 +114,8 @@ class Chat(models.Model):
     # The end after silence: how much of it, and when it will have been enough; texts move that, coarsely.
     idle_timeout_seconds = models.PositiveIntegerField(null=True, blank=True)
     idle_ends_at = models.DateTimeField(null=True, blank=True)
+    # Which `expires_at` the platform was told of as coming soon; one that is moved is told of again.
+    told_of_end_at = models.DateTimeField(null=True, blank=True, editable=False)
     # How often it changed who is texted here. A relay that was decided on before is decided anew.
     revision = models.PositiveIntegerField(default=0, db_default=0, editable=False)
     created_at = models.DateTimeField(auto_now_add=True)
@@ -148,7 +150,7 @@ class Chat(models.Model):
             models.Index("platform", Coalesce("starts_at", "created_at"), name="chat_by_start"),
             # The admin's list, over all platforms.
             models.Index(fields=["created_at"], name="chat_newest"),
-            # The worker that ends chats on time.
+            # The worker that ends chats on time, and tells platforms a while before.
             models.Index(
                 fields=["expires_at"],
                 condition=Q(status="open", expires_at__isnull=False),

@@ -19,6 +19,7 @@ from prometheus_client.registry import Collector
 from chats.models import VirtualNumber
 from messaging.models import GatewayAccount
 from messaging.pauses import ACCOUNT
+from platforms.models import Platform
 from proxy_project.errors import error_response
 
 LATEST_TEXTS = 1_000
@@ -119,6 +120,14 @@ def _collect_numbers() -> Iterator[Metric]:
     yield _gauge("virtual_numbers_missing", "Virtual numbers that the account no longer has.", missing)
     yield _gauge("virtual_numbers_unlinked", "Virtual numbers whose texts do not reach us.", unlinked)
     yield flagged
+    running_out = GaugeMetricFamily(
+        "texting_virtual_numbers_running_out_timestamp_seconds",
+        "When a new chat last left somebody fewer than WARN_BELOW_FREE_NUMBERS; noted once a day, by platform.",
+        labels=["platform"],
+    )
+    for pk, running_out_at in Platform.objects.exclude(running_out_at=None).values_list("pk", "running_out_at"):
+        running_out.add_metric([str(pk)], running_out_at.timestamp())
+    yield running_out
 
 
 def _collect_pending() -> Iterator[Metric]:

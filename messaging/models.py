@@ -9,6 +9,7 @@ from django.db.models.functions import Now
 
 from chats.models import Chat, Participant, VirtualNumber
 from messaging.usage_models import UsageDay, UsageProgress
+from platforms.models import Platform
 from proxy_project.encryption import EncryptedTextField
 from proxy_project.ids import make_id
 
@@ -34,7 +35,7 @@ class Message(models.Model):
         RELAYED     passed on to the counterpart
         LATE        its chat has ended; its sender was told
         UNMATCHED   no chat goes with its sender and number
-        BLOCKED     it could not be passed on; its sender was told
+        BLOCKED     it could not be passed on, or its platform did not approve of it; its sender was told
 
     An outbound message moves forward only, each step by a conditional update:
 
@@ -53,8 +54,9 @@ class Message(models.Model):
 
     `due_at` is when the sender has to look at the row next: QUEUED, when it may be sent; SENDING, when its lease
     ends and it becomes UNCONFIRMED; UNCONFIRMED, when no receipt has come for so long that it is sent again.
-    PREPARING, while its attachments are fetched, it is until when later texts to the same person wait for it;
-    SCHEDULED, when it gets its place among the texts to its person, none of which has waited for it until then.
+    PREPARING, while its attachments are fetched and its platform is asked, it is until when later texts to the same
+    person wait for it; SCHEDULED, when it gets its place among the texts to its person, none of which has waited for
+    it until then.
     The gateway is given the id as `client_ref`, and receipts bring it back.
     """
 
@@ -303,6 +305,71 @@ class Attachment(models.Model):
 
     def __str__(self) -> str:
         return f"attachment {self.pk}"
+
+
+class Approval(models.Model):
+    """The question to a platform whether an inbound text is passed on; its relay is PREPARING meanwhile.
+
+        WAITING ⇄ ASKING → APPROVED   the relay goes out, unless its attachments are still being fetched
+                         → CHANGED    … with the words that the platform gave
+                         → BLOCKED    there is no relay any more, and the writer was told
+                         → MOOT       the relay did not wait for the answer: its recipient was replaced
+
+    Moved by conditional updates. `due_at` is when it is asked: WAITING, at the earliest; ASKING, when its lease has
+    ended. The next text to the same recipient is asked about when this one is settled.
+    """
+
+    class Status(models.TextChoices):
+        WAITING = "waiting", "to be asked"
+        ASKING = "asking", "being asked"
+        APPROVED = "approved"
+        CHANGED = "changed"
+        BLOCKED = "blocked"
+        MOOT = "moot"
+
+    message = models.OneToOneField(Message, on_delete=models.CASCADE, primary_key=True, related_name="approval")
+    # Without constraints, which would cost each text lookups; the message has both.
+    platform = models.ForeignKey(
+        Platform, on_delete=models.CASCADE, related_name="+", db_index=False, db_constraint=False
+    )
+    recipient = models.ForeignKey(
+        Participant, on_delete=models.CASCADE, related_name="+", db_index=False, db_constraint=False
+    )
+    # That of the relay.
+    position = models.BigIntegerField()
+    status = models.CharField(max_length=8, choices=Status, default=Status.WAITING)
+    attempts = models.PositiveSmallIntegerField(default=0, db_default=0)
+    due_at = models.DateTimeField(null=True)
+    settled_at = models.DateTimeField(null=True)
+    # Why there was no answer, so that it was settled as the platform's default says.
+    error = models.CharField(max_length=200, blank=True, default="", db_default="")
+    # What the platform gave as its reason for blocking it.
+    reason = EncryptedTextField(blank=True, default="", db_default="")
+
+    class Meta:
+        constraints = (
+            # What waits is looked at some time; what is settled never again.
+            models.CheckConstraint(
+                condition=Q(status__in=("waiting", "asking"), due_at__isnull=False)
+                | (~Q(status__in=("waiting", "asking")) & Q(due_at__isnull=True)),
+                name="pending_approval_is_due",
+            ),
+        )
+        indexes = (
+            # The worker: what is due for a platform.
+            models.Index(
+                fields=["platform", "due_at"], condition=Q(status__in=("waiting", "asking")), name="approval_due"
+            ),
+            # The worker: is the platform still to be asked about an earlier text to the same person?
+            models.Index(
+                fields=["recipient", "position"],
+                condition=Q(status__in=("waiting", "asking")),
+                name="approval_by_recipient",
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"approval of {self.message_id}"
 
 
 class GatewayAccount(models.Model):

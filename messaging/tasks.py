@@ -9,6 +9,8 @@ from procrastinate import RetryStrategy
 from procrastinate.contrib.django import app
 
 from chats.number_sync import SuspiciousAnswer, sync_virtual_numbers
+from messaging.approvals import ASK
+from messaging.asking import ask_platforms
 from messaging.balance import is_balance_due, read_balance
 from messaging.gateways import AccountError
 from messaging.gateways.vonage_account import NO_SECRET, VonageAccount
@@ -17,6 +19,7 @@ from messaging.media.fetching import fetch_due_media
 from messaging.media.forgetting import forget_expired_media
 from messaging.parts import forget_joined_parts, relay_overdue_parts
 from messaging.usage import count_usage
+from proxy_project.jobs import wake_worker
 
 log = structlog.get_logger(__name__)
 
@@ -49,6 +52,14 @@ def fetch_overdue_media(timestamp: int) -> None:
 def fetch_media() -> None:
     """Fetch what has just come; several of these fetch several attachments at once."""
     fetch_due_media(fetch=fetch_from_vonage)
+
+
+@app.periodic(cron="* * * * * */5")
+@app.task(name=ASK, queueing_lock=ASK, pass_context=False)
+def ask_for_approval(timestamp: int | None = None) -> None:
+    """Ask platforms as soon as a text comes, and every five seconds about those whose worker died."""
+    if ask_platforms():
+        wake_worker(ASK)
 
 
 @app.periodic(cron="23 * * * *")

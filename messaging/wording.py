@@ -4,6 +4,8 @@ CHAT_HAS_ENDED = "This chat has ended, so your text was not passed on."
 CHAT_HAS_NOT_STARTED = "This chat has not started yet, so your text was not passed on."
 NO_LONGER_IN_CHAT = "You are no longer part of this chat, so your text was not passed on."
 NOT_DELIVERED = "A text of yours could not be delivered to the other person. Please try again later."
+NOT_APPROVED = "Your text was not passed on: the service that connects you does not allow it."
+NOT_CHECKED = "Your text could not be checked, so it was not passed on. Please try again later."
 
 # By InboundText.undeliverable.
 NOT_PASSED_ON = {

@@ -21,7 +21,7 @@ from unfold.decorators import action, display
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
 # Its pages are registered by being imported.
-from platforms import event_admin  # noqa: F401
+from platforms import approval_admin, event_admin  # noqa: F401
 from platforms.models import ApiKey, Platform
 from platforms.services import create_api_key, create_platform, revoke_api_key
 from platforms.templates import validate_no_phone_number
@@ -40,6 +40,7 @@ _PAGES = (
     ("Platforms", "apartment", "platforms", "platform"),
     ("API keys", "key", "platforms", "apikey"),
     ("Webhook endpoints", "webhook", "platforms", "webhookendpoint"),
+    ("Approval hooks", "rule", "platforms", "approvalhook"),
     ("Events", "campaign", "platforms", "event"),
     ("Users", "person", "auth", "user"),
     ("Groups", "group", "auth", "group"),
@@ -76,7 +77,7 @@ class PlatformAdmin(ModelAdmin):
     search_fields = ("name",)
     empty_state = "No platforms yet. Add one to get an API key."
     fields = ("name", "introduction", "cool_down_hours", "texts_expire_after_minutes", "passes_on_files",
-              "reads_per_minute", "writes_per_minute", "chats_per_day", "records_events",
+              "expiring_minutes", "reads_per_minute", "writes_per_minute", "chats_per_day", "records_events",
               "created_at")  # fmt: skip
     readonly_fields = ("created_at",)
 

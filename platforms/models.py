@@ -25,6 +25,8 @@ LONGEST_COOL_DOWN_HOURS = 8784
 
 LONGEST_WAIT_MINUTES = 7 * 24 * 60
 LARGEST_LIMIT = 1_000_000
+LONGEST_EXPIRING_MINUTES = 24 * 60
+LONGEST_APPROVAL_SECONDS = 10
 
 
 def _limit_field(what: str) -> "models.PositiveIntegerField[int | None, int | None]":
@@ -84,6 +86,17 @@ class Platform(models.Model):
         help_text="Switched on by the platform's first webhook endpoint, and by its first GET /events. "
         "Off: nothing is recorded, and texts cost a little less work.",
     )
+    # Whether there is an ApprovalHook, for the lookup of every text; only platforms.approval moves it.
+    asks_for_approval = models.BooleanField(default=False, db_default=False, editable=False)
+    expiring_minutes = models.PositiveIntegerField(
+        "tell of the end (minutes before)",
+        default=15,
+        db_default=15,
+        validators=[MaxValueValidator(LONGEST_EXPIRING_MINUTES)],
+        help_text="How many minutes before a chat's expires_at the event chat.expiring is recorded. 0: never.",
+    )
+    # When it was last told that a person will soon have no virtual number left; only chats.services moves it.
+    running_out_at = models.DateTimeField(null=True, editable=False)
     # None: the service's own limit (settings); 0: no limit.
     reads_per_minute = _limit_field("Requests that read (GET), a minute.")
     writes_per_minute = _limit_field("Requests that change something, a minute.")
@@ -244,6 +257,45 @@ class WebhookEndpoint(models.Model):
 
     def __str__(self) -> str:
         return f"webhook endpoint {self.pk}"
+
+
+class ApprovalHook(models.Model):
+    """A URL of a platform that is asked before a text is passed on, signed like its events.
+
+    Only `platforms.approval` makes and removes it, and moves `Platform.asks_for_approval` with it.
+    docs/decisions/0021-approval-hook.md
+    """
+
+    class Default(models.TextChoices):
+        RELAY = "relay", "pass the text on"
+        BLOCK = "block", "block the text"
+
+    platform = models.OneToOneField(Platform, on_delete=models.CASCADE, primary_key=True, related_name="approval_hook")
+    url = models.CharField("URL", max_length=500)
+    # As of a WebhookEndpoint.
+    secret = EncryptedTextField()
+    previous_secret = EncryptedTextField(blank=True, default="", db_default="")
+    previous_secret_until = models.DateTimeField(null=True, blank=True)
+    timeout_seconds = models.PositiveSmallIntegerField(
+        "time limit (seconds)",
+        default=3,
+        validators=[MinValueValidator(1), MaxValueValidator(LONGEST_APPROVAL_SECONDS)],
+        help_text="For so long a text waits for the answer.",
+    )
+    default = models.CharField(
+        "without an answer", max_length=5, choices=Default, help_text="What becomes of a text when none comes in time."
+    )
+    created_at = models.DateTimeField(db_default=Now())
+
+    consecutive_failures = models.PositiveIntegerField(default=0, db_default=0)
+    last_success_at = models.DateTimeField(null=True, blank=True)
+    last_failure_at = models.DateTimeField(null=True, blank=True)
+    last_failure = models.CharField(max_length=200, blank=True, default="", db_default="")
+    # It has failed too often in a row, and until then it is not asked.
+    skipped_until = models.DateTimeField(null=True, blank=True)
+
+    def __str__(self) -> str:
+        return f"approval hook of {self.platform_id}"
 
 
 class EventDelivery(models.Model):

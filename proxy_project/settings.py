@@ -215,7 +215,7 @@ SPECTACULAR_SETTINGS = {
     "VERSION": "1",
     # The first that has a place for webhooks.
     "OAS_VERSION": "3.1.0",
-    "WEBHOOKS": "platforms.event_schema.WEBHOOKS",
+    "WEBHOOKS": "platforms.approval_schema.WEBHOOKS",
     "ENUM_NAME_OVERRIDES": {"EventType": "platforms.event_types.EventType"},
     "SERVE_INCLUDE_SCHEMA": False,
     # What is sent and what is shown differ, such as in what may be empty.

@@ -20,6 +20,7 @@ from messaging import webhooks
 from messaging.media.views import show_media
 from messaging.metrics import metrics
 from messaging.views import UsageView
+from platforms.approval_views import OneApprovalHookView, RotateHookSecretView
 from platforms.views import (
     EndpointsView,
     EventsView,
@@ -49,6 +50,8 @@ urlpatterns = [
     path("webhook-endpoints/<uuid:endpoint_id>", OneEndpointView.as_view()),
     path("webhook-endpoints/<uuid:endpoint_id>/rotate-secret", RotateSecretView.as_view()),
     path("webhook-endpoints/<uuid:endpoint_id>/ping", PingView.as_view()),
+    path("approval-hook", OneApprovalHookView.as_view()),
+    path("approval-hook/rotate-secret", RotateHookSecretView.as_view()),
     # The schema is the same for as long as the process runs.
     path("schema", cache_page(3600)(SpectacularAPIView.as_view(authentication_classes=())), name="schema"),
     path("docs", SpectacularSwaggerView.as_view(authentication_classes=())),

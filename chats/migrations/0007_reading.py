@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('chats', '0005_language'),
+        ('chats', '0006_expiring'),
         ('platforms', '0006_cool_down'),
     ]
 

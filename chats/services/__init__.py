@@ -14,7 +14,7 @@ from chats.services.admission import (
     VirtualNumberTakesNoChats,
 )
 from chats.services.changing import HasStarted, change_chat
-from chats.services.ending import EXPIRED, SILENT, end_chat, end_expired_chats
+from chats.services.ending import EXPIRED, SILENT, end_chat, end_expired_chats, tell_of_ends
 from chats.services.locking import HasEnded
 from chats.services.numbers import (
     SLOWEST_RATE,
@@ -66,4 +66,5 @@ __all__ = [
     "send_platform_text",
     "start_chat",
     "start_due_chats",
+    "tell_of_ends",
 ]

@@ -12,6 +12,8 @@ from chats.services.locking import find_people, lock_chat
 from messaging.models import Message
 from messaging.outbox import queue_text
 from platforms.event_types import EventType
+from platforms.models import LONGEST_EXPIRING_MINUTES
+from proxy_project.sql import execute_prepared
 
 EXPIRED = "expired"
 SILENT = "idle"
@@ -43,6 +45,33 @@ def end_expired_chats(*, now: datetime, limit: int = 500) -> int:
     return _end_due("expires_at", reason=EXPIRED, now=now, limit=limit) + _end_due(
         "idle_ends_at", reason=SILENT, now=now, limit=limit
     )
+
+
+# By the index chat_to_expire. One that is being texted in is told of the next time.
+_CLAIM_EXPIRING = """
+    UPDATE chats_chat SET told_of_end_at = expires_at
+     WHERE id IN (
+               SELECT chat.id
+                 FROM chats_chat AS chat JOIN platforms_platform AS platform ON platform.id = chat.platform_id
+                WHERE chat.status = 'open' AND chat.expires_at > %(now)s
+                  AND chat.expires_at <= %(now)s + %(longest)s * interval '1 minute'
+                  AND chat.expires_at <= %(now)s + platform.expiring_minutes * interval '1 minute'
+                  AND chat.told_of_end_at IS DISTINCT FROM chat.expires_at AND platform.records_events
+                ORDER BY chat.expires_at
+                LIMIT %(limit)s
+                  FOR NO KEY UPDATE OF chat SKIP LOCKED
+           )
+    RETURNING id
+"""
+
+
+def tell_of_ends(*, now: datetime, limit: int = 500) -> int:
+    """Tell platforms of up to `limit` chats whose `expires_at` is near, once for each; return how many, until none."""
+    with transaction.atomic():
+        params = {"now": now, "limit": limit, "longest": LONGEST_EXPIRING_MINUTES}
+        chat_ids = [chat_id for (chat_id,) in execute_prepared(_CLAIM_EXPIRING, params)]
+        record_chat_events(type=EventType.CHAT_EXPIRING, chat_ids=chat_ids, now=now)
+    return len(chat_ids)
 
 
 def end_locked_chats(chats: Collection[Chat], *, reason: str, now: datetime) -> None:

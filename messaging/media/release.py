@@ -1,4 +1,4 @@
-"""Let a text go out whose attachments have been fetched, withheld or given up, and say what is missing from it."""
+"""Let a text go out that is prepared: its platform was asked, its attachments were fetched, withheld or given up."""
 
 from collections.abc import Sequence
 from uuid import UUID
@@ -12,7 +12,7 @@ from messaging import wording
 from messaging.gateways.fields import MAX_TEXT_LENGTH
 from messaging.media.cleaning import MMS_MAX_BYTES, MMS_TYPES
 from messaging.media.links import make_link
-from messaging.models import Attachment, Message
+from messaging.models import Approval, Attachment, Message
 from messaging.outbox import queue_text, wake_senders
 from messaging.segments import count_segments
 
@@ -24,15 +24,18 @@ _MMS_MAX_CAPTION = 3000
 
 
 def release_text(message_id: UUID) -> None:
-    """Queue the text that waits for the attachments of a message, once none of them is being fetched any more.
+    """Queue the text that waits for a message to be approved of and its attachments, once nothing of it is pending.
 
     It goes as an MMS, or as a text with links where number, country or an attachment does not allow one. Marks in
-    the text say what was left out, and so is its writer told. Belongs into the transaction that settles an attachment.
+    the text say what was left out, and so is its writer told. Belongs into the transaction that settles an attachment
+    or the approval.
     """
-    # Locked before the others are counted: of two that are settled at once, the second sees the first.
+    # Locked before the others are looked at: of two that are settled at once, the second sees the first.
     found = _find_waiting(message_id).select_for_update().values_list("pk", flat=True).first()
     attachments = list(Attachment.objects.filter(message=message_id))
     if not found or any(attachment.status == Attachment.Status.WAITING for attachment in attachments):
+        return
+    if Approval.objects.filter(message=message_id, settled_at=None).exists():
         return
     text = Message.objects.select_related("virtual_number", "participant", "relays__participant").get(pk=found)
     stored = _fit_links(text, [a for a in attachments if a.status == Attachment.Status.STORED])
@@ -46,7 +49,7 @@ def release_text(message_id: UUID) -> None:
     text.save(update_fields=["body", "channel", "media_count", "segments", "status", "due_at"])
     wake_senders()
     _tell_writer(text, withheld, failed)
-    log.info("media passed on", message=str(message_id), channel=text.channel, stored=len(stored), left_out=len(failed))
+    log.info("text prepared", message=str(message_id), channel=text.channel, stored=len(stored), left_out=len(failed))
 
 
 def give_way(message_id: UUID) -> None:

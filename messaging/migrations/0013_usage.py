@@ -52,7 +52,7 @@ FORGET_LATE_CHANGES = """
 class Migration(migrations.Migration):
 
     dependencies = [
-        ("messaging", "0008_platform_texts"),
+        ("messaging", "0009_approval"),
         ("chats", "0007_reading"),
         ("platforms", "0006_cool_down"),
     ]

@@ -11,7 +11,7 @@ from drf_spectacular.generators import SchemaGenerator
 from rest_framework.test import APIClient
 
 from chats.services import send_platform_text
-from platforms.models import Event, Platform, WebhookEndpoint
+from platforms.models import ApprovalHook, Event, Platform, WebhookEndpoint
 from tests.factories import make_chat, make_virtual_number
 
 SCHEMA: dict[str, Any] = SchemaGenerator().get_schema(request=None, public=True)
@@ -33,6 +33,7 @@ class World:
         self.platform = platform
         make_virtual_number(number, platform=platform)
         self.endpoint = WebhookEndpoint.objects.create(platform=platform, url="https://example.com/e", secret="x")
+        ApprovalHook.objects.create(platform=platform, url="https://example.com/a", secret="x", default="relay")
         self.event = Event.objects.create(platform=platform, type="ping", payload="{}")
         self.chat = make_chat(platform, people, reference=f"secret of {platform.name}")
         self.participant = self.chat.participants.get(position=1)

@@ -323,33 +323,51 @@ VIRTUAL_NUMBER = OpenApiExample(
 )
 
 
-def _conflict(title: str, *, code: str, detail: str) -> OpenApiExample:
+def conflict(title: str, *, code: str, detail: str, attr: str | None = None) -> OpenApiExample:
+    """Return an example of an answer with status 409."""
     return OpenApiExample(
         title,
-        value={"type": "client_error", "errors": [{"code": code, "detail": detail, "attr": None}]},
+        value={"type": "client_error", "errors": [{"code": code, "detail": detail, "attr": attr}]},
         response_only=True,
         status_codes=["409"],
     )
 
 
-TEXT_IN_ENDED_CHAT = _conflict("It has ended", code="chat_ended", detail="The chat has ended. Reopen it first.")
-NOT_SCHEDULED = _conflict(
+TEXT_IN_ENDED_CHAT = conflict("It has ended", code="chat_ended", detail="The chat has ended. Reopen it first.")
+NOT_SCHEDULED = conflict(
     "It was sent",
     code="not_scheduled",
     detail="This is no text that waits for its time: it cannot be cancelled.",
 )
-CHAT_ENDED = _conflict(
+TAKES_NO_CHATS = conflict(
+    "The named number takes no chats",
+    code="takes_no_chats",
+    detail="This virtual number takes no new chats: name another, or none.",
+)
+ITS_NUMBER_TAKES_NO_CHATS = conflict(
+    "Its number takes no chats",
+    code="takes_no_chats",
+    detail="The chat's virtual number takes no new chats. Start a new chat instead.",
+)
+CHAT_STARTED = conflict(
+    "It has started",
+    code="chat_started",
+    detail="The chat has started already.",
+    attr="starts_at",
+)
+CHAT_ENDED = conflict(
     "It has ended",
     code="chat_ended",
     detail="The chat has ended: only its metadata can be changed. Reopen it first.",
 )
-VIRTUAL_NUMBER_TAKEN = _conflict(
+VIRTUAL_NUMBER_TAKEN = conflict(
     "Its number is in use",
     code="virtual_number_taken",
     detail="Somebody of this chat has, or had lately, a chat with somebody else on its virtual number. "
     "Start a new chat instead.",
 )
-ALREADY_REPLACED = _conflict(
+REPLACE_IN_ENDED_CHAT = conflict("The chat has ended", code="chat_ended", detail="The chat has ended. Reopen it first.")
+ALREADY_REPLACED = conflict(
     "Somebody else was faster",
     code="already_replaced",
     detail="Somebody else has taken this person's place already.",

@@ -141,6 +141,7 @@ class ChatsView(ChatView):
             docs.CHAT,
             docs.BAD_NUMBER,
             docs.NO_FREE_NUMBER,
+            docs.TAKES_NO_CHATS,
             docs.REFERENCE_TAKEN,
         ],
     )
@@ -189,7 +190,7 @@ class OneChatView(ChatView):
             **docs.NO_SUCH_CHAT,
             **docs.EVERY_ERROR,
         },
-        examples=[docs.CHANGE_CHAT_REQUEST, docs.CHAT, docs.CHAT_ENDED],
+        examples=[docs.CHANGE_CHAT_REQUEST, docs.CHAT, docs.CHAT_STARTED, docs.CHAT_ENDED],
     )
     def patch(self, request: Request, chat_id: UUID) -> Response:
         serializer = ChangeChatSerializer(data=request.data)
@@ -237,7 +238,7 @@ class ReopenChatView(ChatView):
             **docs.NO_SUCH_CHAT,
             **docs.EVERY_ERROR,
         },
-        examples=[docs.REOPEN_CHAT_REQUEST, docs.CHAT, docs.VIRTUAL_NUMBER_TAKEN],
+        examples=[docs.REOPEN_CHAT_REQUEST, docs.CHAT, docs.VIRTUAL_NUMBER_TAKEN, docs.ITS_NUMBER_TAKES_NO_CHATS],
     )
     def post(self, request: Request, chat_id: UUID) -> Response:
         serializer = ReopenChatSerializer(data=request.data)
@@ -262,7 +263,14 @@ class ReplaceParticipantView(ChatView):
             **docs.BAD_BODY,
             **docs.EVERY_ERROR,
         },
-        examples=[docs.REPLACE_PARTICIPANT_REQUEST, docs.REPLACED_PARTICIPANT, docs.ALREADY_REPLACED],
+        examples=[
+            docs.REPLACE_PARTICIPANT_REQUEST,
+            docs.REPLACED_PARTICIPANT,
+            docs.NO_FREE_NUMBER,
+            docs.TAKES_NO_CHATS,
+            docs.ALREADY_REPLACED,
+            docs.REPLACE_IN_ENDED_CHAT,
+        ],
     )
     def post(self, request: Request, chat_id: UUID, participant_id: UUID) -> Response:
         serializer = ReplaceParticipantSerializer(data=request.data)

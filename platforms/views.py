@@ -135,7 +135,7 @@ class RedeliverView(EventView):
             **docs.NO_SUCH_EVENT,
             **docs.EVERY_ERROR,
         },
-        examples=[docs.REDELIVERED],
+        examples=[docs.REDELIVERED, docs.NO_ENDPOINT],
     )
     def post(self, request: Request, event_id: UUID) -> Response:
         event = self.get_object()
@@ -200,7 +200,7 @@ class EndpointsView(EndpointView):
             **docs.BAD_BODY,
             **docs.EVERY_ERROR,
         },
-        examples=[docs.ADD_ENDPOINT_REQUEST, docs.ENDPOINT_WITH_SECRET, docs.BAD_URL],
+        examples=[docs.ADD_ENDPOINT_REQUEST, docs.ENDPOINT_WITH_SECRET, docs.BAD_URL, docs.TOO_MANY_ENDPOINTS],
     )
     def post(self, request: Request) -> Response:
         serializer = NewEndpointSerializer(data=request.data)
@@ -292,7 +292,7 @@ class PingView(EndpointView):
             **docs.NO_SUCH_ENDPOINT,
             **docs.EVERY_ERROR,
         },
-        examples=[docs.PING],
+        examples=[docs.PING, docs.ENDPOINT_DISABLED],
     )
     def post(self, request: Request, endpoint_id: UUID) -> Response:
         try:

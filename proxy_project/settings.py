@@ -211,8 +211,23 @@ REST_FRAMEWORK = {
 }
 SPECTACULAR_SETTINGS = {
     "TITLE": "Masked texting",
-    "DESCRIPTION": "Two people text each other through a virtual number, and neither sees the other's phone number.",
+    "DESCRIPTION": (
+        "Two people text each other through a virtual number, and neither sees the other's phone number.\n\n"
+        "Send your API key as `Authorization: Bearer <key>`, and JSON in UTF-8. A field or a parameter that is unknown "
+        "is refused, so that a typing error is noticed. Every error has the shape of `ErrorResponse`; answers may get "
+        "more fields. `docs/guide.md` of the repository goes through all of it in ten minutes."
+    ),
     "VERSION": "1",
+    "SERVERS": [{"url": PUBLIC_URL}],
+    "TAGS": [
+        {"name": "chats", "description": "Two people, the virtual numbers between them, and what they text."},
+        {
+            "name": "virtual numbers",
+            "description": "The numbers that people see, and how far they reach.",
+        },
+        {"name": "events", "description": "What happened, in order, to be fetched and delivered again."},
+        {"name": "webhook endpoints", "description": "URLs of yours to which every event is posted, signed."},
+    ],
     # The first that has a place for webhooks.
     "OAS_VERSION": "3.1.0",
     "WEBHOOKS": "platforms.approval_schema.WEBHOOKS",

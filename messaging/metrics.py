@@ -125,8 +125,9 @@ def _collect_numbers() -> Iterator[Metric]:
         "When a new chat last left somebody fewer than WARN_BELOW_FREE_NUMBERS; noted once a day, by platform.",
         labels=["platform"],
     )
-    for pk, running_out_at in Platform.objects.exclude(running_out_at=None).values_list("pk", "running_out_at"):
-        running_out.add_metric([str(pk)], running_out_at.timestamp())
+    for pk, running_out_at in Platform.objects.values_list("pk", "running_out_at"):
+        if running_out_at:
+            running_out.add_metric([str(pk)], running_out_at.timestamp())
     yield running_out
 
 

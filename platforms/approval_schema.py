@@ -14,8 +14,8 @@ __all__ = ["BAD_BODY", "BAD_URL", "EVERY_ERROR", "ROTATE_SECRET", "error"]
 SET_HOOK = """\
 You are asked at this URL before a text that people write to each other is passed on, from now on: see the webhook
 `message.approval`. A question waits for `timeout_seconds` at most. When you do not answer in time, or not as is
-described there, `default` counts: the text is passed on as it is (`relay`), or is not, and its writer is told (`block`).
-Texts to one person are asked about one after the other, in their order.
+described there, `default` counts: the text is passed on as it is (`relay`), or is not, and its writer is told
+(`block`). Texts to one person are asked about one after the other, in their order.
 
 After five failures in a row you are not asked for 30 seconds, and `default` counts at once, so that texts do not all
 wait; then one text at a time is tried. You may be asked twice about a text: with the same `webhook-id`.

@@ -29,7 +29,7 @@ class SetHookSerializer(StrictSerializer):
         max_value=LONGEST_APPROVAL_SECONDS,
         help_text="For so long a text waits for your answer.",
     )
-    default = serializers.ChoiceField(  # type: ignore[assignment]
+    default = serializers.ChoiceField(
         choices=ApprovalHook.Default.choices,
         help_text="What becomes of a text when you do not answer in time, or not as is described.",
     )
@@ -40,7 +40,7 @@ class HookSerializer(serializers.Serializer[ApprovalHook]):
 
     url = serializers.CharField()
     timeout_seconds = serializers.IntegerField()
-    default = serializers.ChoiceField(choices=ApprovalHook.Default.choices)  # type: ignore[assignment]
+    default = serializers.ChoiceField(choices=ApprovalHook.Default.choices)
     created_at = serializers.DateTimeField()
     previous_secret_until = serializers.DateTimeField(
         allow_null=True, help_text="Until then, you are asked with a signature by the secret before this one as well."

@@ -7,9 +7,12 @@ import pytest
 from chats.models import Chat, VirtualNumber
 from platforms.approval import set_hook
 from platforms.models import ApprovalHook, Platform
+from tests.admin.conftest import operator
 from tests.approval.helpers import Approver
 from tests.factories import make_chat, make_virtual_number
 from tests.messaging.rows import forget_introductions
+
+__all__ = ["operator"]
 
 
 @pytest.fixture

@@ -119,7 +119,7 @@ class ChatsView(ChatView):
         if person_id:
             # A link holds no phone number, and leads to the chats of the same person all the same.
             pages = cast(ChatPages, self.paginator)
-            pages.base_url = replace_query_param(pages.base_url, "person", person_id)
+            pages.base_url = replace_query_param(str(pages.base_url), "person", person_id)
         return self.get_paginated_response(self.show(list(page or ())))
 
     @extend_schema(
@@ -329,6 +329,8 @@ class MessageView(PlatformView, generics.GenericAPIView[Message]):
     pagination_class = MessagePages
     filter_backends: Sequence[type[BaseFilterBackend]] = ()
     lookup_url_kwarg = "message_id"
+    # For the documentation of the filters.
+    queryset = Message.objects.none()
 
     def get_chat(self) -> Chat:
         chats = Chat.objects.only("pk").filter(platform=_platform_of(self.request))

@@ -6,7 +6,7 @@ from drf_spectacular.utils import OpenApiExample, extend_schema_field
 from rest_framework import serializers
 
 from messaging.models import Message
-from messaging.usage import Books, GroupBy, Line, Usage
+from messaging.usage import GroupBy, Line, Usage
 
 MAX_DAYS = 366
 
@@ -82,7 +82,7 @@ class LineSerializer(TotalSerializer):
     group = serializers.CharField(help_text="Such as 2030-01-31, 2030-01, or +14155550100.")
 
 
-class UsageSerializer(serializers.Serializer[Books]):
+class UsageSerializer(serializers.Serializer[Any]):
     """What a platform used."""
 
     to = serializers.DateField(help_text="The last day.")

@@ -8,6 +8,7 @@ from django.utils import timezone
 from drf_spectacular.utils import OpenApiResponse, extend_schema
 from rest_framework import generics, serializers, status
 from rest_framework.exceptions import ValidationError
+from rest_framework.pagination import BasePagination
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -153,7 +154,7 @@ class EndpointView(PlatformView, generics.GenericAPIView[WebhookEndpoint]):
     serializer_class = EndpointSerializer
     lookup_url_kwarg = "endpoint_id"
     filter_backends = ()
-    pagination_class = None
+    pagination_class: type[BasePagination] | None = None
 
     def get_queryset(self) -> QuerySet[WebhookEndpoint]:
         return WebhookEndpoint.objects.filter(platform=_platform_of(self.request)).defer("secret", "previous_secret")

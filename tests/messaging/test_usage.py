@@ -1,12 +1,15 @@
 """GET /usage: the books agree with the log, whatever happens to it."""
 
 import random
+import re
 from collections import Counter
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
 import pytest
+from django.db import connection
 
+from messaging import usage
 from messaging.models import Message, UsageDay, UsageProgress
 from messaging.usage import GroupBy, count_usage, read_usage
 from tests.chats.helpers import at_once, errors
@@ -286,3 +289,31 @@ def test_the_worker_may_be_killed_half_way(monkeypatch, api, sara, omar, long_ag
             count_usage()
     assert not UsageDay.objects.exists()
     assert get(api, from_=long_ago) == before
+
+
+def test_of_a_long_log_only_what_is_not_counted_is_read(platform, chat, virtual_number):
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            INSERT INTO messaging_message (id, direction, kind, status, virtual_number_id, chat_id, created_at)
+            SELECT gen_random_uuid(), 'out', 'relay', 'delivered', %s, %s, now() - (30000 - n) * interval '1 minute'
+              FROM generate_series(1, 30000) AS n
+            """,
+            [virtual_number.pk, chat.pk],
+        )
+        count_usage()
+        cursor.execute("ANALYZE messaging_message, messaging_usageday")
+        parameters = {
+            "platform_id": platform.pk,
+            "first": TODAY - timedelta(days=365),
+            "last": TODAY,
+            "counted_to": UsageProgress.objects.get().counted_to,
+        }
+        cursor.execute(f"EXPLAIN (ANALYZE) {usage._READ.format(group='day::text')}", parameters)
+        plan = "\n".join(line for (line,) in cursor.fetchall())
+    assert "Seq Scan on messaging_message" not in plan, plan
+    assert "message_newest" in plan, plan
+    [read] = re.findall(r"message_newest.*actual time=\S+ rows=([\d.]+)", plan)
+    assert float(read) < 100
+    books = read_usage(platform_id=platform.pk, first=date(2020, 1, 1), last=TODAY, group_by=GroupBy.DAY)
+    assert books.total.outbound.texts == 30_000

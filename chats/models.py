@@ -6,7 +6,8 @@ from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Coalesce, Now
 
-from platforms.models import LONGEST_TAG, Platform
+from platforms.models import Platform
+from platforms.templates import LONGEST_TAG
 from proxy_project.encryption import EncryptedTextField
 from proxy_project.ids import make_id
 

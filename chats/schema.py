@@ -100,7 +100,7 @@ BAD_BODY = {
 }
 
 _PEOPLE = [
-    {"phone_number": "+14155550123", "name": "Sara"},
+    {"phone_number": "+14155550123", "name": "Sara", "language": "es"},
     {"phone_number": "+14155550124", "name": "Omar"},
 ]
 _CHAT: dict[str, Any] = {
@@ -113,6 +113,7 @@ _CHAT: dict[str, Any] = {
         {
             "id": "0198f2c4-6a10-7c3e-9d55-0b6d4c1f2a12",
             "name": "Sara",
+            "language": "es",
             "phone_number": "+1••••••••23",
             "virtual_number": "+14155550100",
             "introduction": {
@@ -124,6 +125,7 @@ _CHAT: dict[str, Any] = {
         {
             "id": "0198f2c4-6a10-7c3e-9d55-0b6d4c1f2a13",
             "name": "Omar",
+            "language": None,
             "phone_number": "+1••••••••24",
             "virtual_number": "+14155550100",
             "introduction": {

@@ -25,7 +25,7 @@ from messaging.gateways.fields import MAX_TEXT_LENGTH
 from messaging.media.links import make_link
 from messaging.models import Attachment, Message
 from messaging.segments import count_segments
-from platforms.templates import validate_no_phone_number
+from platforms.templates import LONGEST_TAG, normalize_language, validate_language, validate_no_phone_number
 from proxy_project.public_http import NotPublic, check_form
 
 # What carriers pass on as one text, and many phones show as one.
@@ -208,6 +208,21 @@ class CountryMatchField(serializers.ChoiceField):
         return CountryMatch(super().to_internal_value(data))
 
 
+class LanguageField(serializers.CharField):
+    """A language tag of BCP 47, written as it says."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(max_length=LONGEST_TAG, **kwargs)
+
+    def to_internal_value(self, data: Any) -> str:
+        tag = normalize_language(super().to_internal_value(data))
+        try:
+            validate_language(tag)
+        except DjangoValidationError as error:
+            raise serializers.ValidationError(error.messages, code="invalid_language") from None
+        return tag
+
+
 class PersonSerializer(StrictSerializer):
     """Somebody who is to take part in a chat."""
 
@@ -220,6 +235,12 @@ class PersonSerializer(StrictSerializer):
         allow_null=True,
         max_length=40,
         help_text="What the other person is told, in the introduction. Must not contain a phone number.",
+    )
+    language = LanguageField(
+        required=False,
+        allow_null=True,
+        help_text="In what language the service texts them (BCP 47), such as es or pt-BR: your templates in it, "
+        "else its own wording in English or Spanish. Left out: your platform's language.",
     )
     country_match = CountryMatchField(required=False)
 
@@ -293,6 +314,7 @@ class StartChatSerializer(TimesSerializer):
             Person(
                 phone_number=person["phone_number"],
                 name=person.get("name") or "",
+                language=person.get("language") or "",
                 country_match=person.get("country_match", CountryMatch.PREFER),
             )
             for person in value
@@ -338,8 +360,8 @@ class SendTextSerializer(StrictSerializer):
         required=False,
         allow_blank=True,
         max_length=MAX_TEXT_LENGTH,
-        help_text=f"At most {MAX_SEGMENTS} segments: about {153 * MAX_SEGMENTS} characters, or {67 * MAX_SEGMENTS} with "
-        "any that GSM-7 has not. Must not contain a phone number. May be left out with `media`.",
+        help_text=f"At most {MAX_SEGMENTS} segments: about {153 * MAX_SEGMENTS} characters, or {67 * MAX_SEGMENTS} "
+        "with any that GSM-7 has not. Must not contain a phone number. May be left out with `media`.",
     )
     to = serializers.UUIDField(
         required=False, allow_null=True, help_text="The `id` of a participant. Left out: both people."
@@ -348,8 +370,8 @@ class SendTextSerializer(StrictSerializer):
         child=MediaUrlField(max_length=2000),
         required=False,
         max_length=10,
-        help_text="URLs of pictures, recordings, videos or files, on the public internet. The service fetches them when "
-        "the text is due, and passes them on as MMS or as links of its own.",
+        help_text="URLs of pictures, recordings, videos or files, on the public internet. The service fetches them "
+        "when the text is due, and passes them on as MMS or as links of its own.",
     )
     send_at = ZonedDateTimeField(required=False, allow_null=True, help_text="When to send it. Left out: at once.")
 
@@ -406,9 +428,13 @@ class ParticipantSerializer(serializers.Serializer[Participant]):
 
     id = serializers.UUIDField()
     name = serializers.CharField()
+    language = serializers.SerializerMethodField(help_text="Null: your platform's.")
     phone_number = serializers.SerializerMethodField(help_text="Hidden but for its ends.")
     virtual_number = serializers.CharField(source="virtual_number.number")
     introduction = serializers.SerializerMethodField()
+
+    def get_language(self, participant: Participant) -> str | None:
+        return participant.language or None
 
     def get_phone_number(self, participant: Participant) -> str:
         return mask(participant.phone_number)
@@ -512,9 +538,14 @@ class AttachmentSerializer(serializers.Serializer[Attachment]):
     content_type = serializers.SerializerMethodField()
     size = serializers.IntegerField(allow_null=True, help_text="Bytes, as it is passed on.")
     url = serializers.SerializerMethodField(help_text="A signed link that expires, while it is stored.")
+    error = serializers.SerializerMethodField(help_text="Why it was not passed on, or not yet.")
 
     def get_content_type(self, attachment: Attachment) -> str | None:
         return attachment.content_type or None
+
+    @extend_schema_field(MessageErrorSerializer(allow_null=True))
+    def get_error(self, attachment: Attachment) -> dict[str, str] | None:
+        return _describe_error(attachment)
 
     def get_url(self, attachment: Attachment) -> str | None:
         if attachment.status != Attachment.Status.STORED:
@@ -564,7 +595,7 @@ class SentTextSerializer(serializers.Serializer[Any]):
     messages = MessageSerializer(many=True)
 
 
-def _describe_error(message: Message) -> dict[str, str] | None:
+def _describe_error(message: Message | Attachment) -> dict[str, str] | None:
     if not message.error_code:
         return None
     return {"code": message.error_code, "detail": message.error_detail}

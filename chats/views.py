@@ -283,6 +283,7 @@ class ReplaceParticipantView(ChatView):
                 participant_id=participant_id,
                 phone_number=asked["phone_number"],
                 name=asked.get("name"),
+                language=asked.get("language"),
                 country_match=asked.get("country_match", CountryMatch.PREFER),
                 choice=asked.get("virtual_number") or ANY_NUMBER,
                 now=timezone.now(),

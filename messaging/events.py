@@ -133,7 +133,14 @@ def _describe_inbound(
 
 def _describe_attachment(media: Media) -> dict[str, Any]:
     """Return an attachment as the API shows it while it is being fetched."""
-    return {"kind": media.kind.value, "status": "waiting", "content_type": None, "size": None, "url": None}
+    return {
+        "kind": media.kind.value,
+        "status": "waiting",
+        "content_type": None,
+        "size": None,
+        "url": None,
+        "error": None,
+    }
 
 
 def _hide_numbers(text: str) -> str:

@@ -38,8 +38,14 @@ _CHAT_ID = "0198f2c4-6a10-7c3e-9d55-0b6d4c1f2a11"
 _SARA_ID = "0198f2c4-6a10-7c3e-9d55-0b6d4c1f2a12"
 _OMAR_ID = "0198f2c4-6a10-7c3e-9d55-0b6d4c1f2a13"
 _VIRTUAL_NUMBER = "+14155550100"
-_SARA = {"id": _SARA_ID, "name": "Sara", "phone_number": "+1••••••••23", "virtual_number": _VIRTUAL_NUMBER}
-_OMAR = {"id": _OMAR_ID, "name": "Omar", "phone_number": "+1••••••••24", "virtual_number": _VIRTUAL_NUMBER}
+_SARA = {
+    "id": _SARA_ID,
+    "name": "Sara",
+    "language": "es",
+    "phone_number": "+1••••••••23",
+    "virtual_number": _VIRTUAL_NUMBER,
+}
+_OMAR = {**_SARA, "id": _OMAR_ID, "name": "Omar", "language": None, "phone_number": "+1••••••••24"}
 _CHAT: dict[str, Any] = {
     "id": _CHAT_ID,
     "status": "open",

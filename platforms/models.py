@@ -53,6 +53,7 @@ class Platform(models.Model):
     )
     language = models.CharField(
         max_length=LONGEST_TAG,
+        blank=True,
         default="en",
         db_default="en",
         validators=[validate_language],

@@ -7,6 +7,7 @@ import langcodes
 from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db.models import TextChoices
+from langcodes.tag_parser import LanguageTagError
 
 from messaging.segments import count_segments
 
@@ -14,7 +15,7 @@ LONGEST_TEMPLATE = 600
 LONGEST_MARK = 80
 # RFC 5646 §4.4.1 asks for room for 35 characters.
 LONGEST_TAG = 35
-# Names have 40 at most, as in POST /chats; what a field holds beyond this is cut off.
+# Of people, as in POST /chats; of other fields, the rest is cut off.
 LONGEST_NAME = 40
 LONGEST_VALUE = 100
 
@@ -93,11 +94,11 @@ def validate_template(kind: TemplateKind, text: str) -> None:
     validate_no_phone_number(text)
     if kind.is_mark and len(text) > LONGEST_MARK:
         raise ValidationError(f"A mark within a text has at most {LONGEST_MARK} characters.", code="max_length")
-    segments = count_segments(fill_in(text, dict.fromkeys(find_fields(text), "x" * LONGEST_NAME)))
+    segments = count_segments(fill_in(text, _fill_fully(text)))
     if segments > settings.TEMPLATE_MAX_SEGMENTS:
         raise ValidationError(
-            f"With names of {LONGEST_NAME} characters it takes {segments} segments; at most "
-            f"{settings.TEMPLATE_MAX_SEGMENTS} are allowed (TEMPLATE_MAX_SEGMENTS).",
+            f"With long names it takes {segments} segments; at most {settings.TEMPLATE_MAX_SEGMENTS:g} are allowed "
+            "(TEMPLATE_MAX_SEGMENTS).",
             code="too_many_segments",
         )
 
@@ -122,7 +123,7 @@ def validate_language(tag: str) -> None:
     """Raise ValidationError unless `tag` is a language of BCP 47, written as `normalize_language` would."""
     try:
         is_valid = len(tag) <= LONGEST_TAG and langcodes.tag_is_valid(tag) and normalize_language(tag) == tag
-    except langcodes.LanguageTagError:
+    except LanguageTagError:
         is_valid = False
     if not is_valid:
         raise ValidationError("Must be a language tag (BCP 47), such as en, es or pt-BR.", code="invalid_language")
@@ -132,11 +133,19 @@ def normalize_language(tag: str) -> str:
     """Return a language tag as BCP 47 writes it: pt-BR for pt_br; what is none, as it is."""
     try:
         return str(langcodes.standardize_tag(tag))
-    except langcodes.LanguageTagError:
+    except LanguageTagError:
         return tag
 
 
 def list_languages(tag: str) -> list[str]:
-    """Return the languages that somebody who asked for one understands, the best first: es-MX, then es (RFC 4647 §3.4)."""
+    """Return what somebody who asked for a language understands, the best first: es-MX, then es.
+
+    https://www.rfc-editor.org/rfc/rfc4647#section-3.4
+    """
     parts = tag.split("-") if tag else []
     return ["-".join(parts[:count]) for count in range(len(parts), 0, -1)]
+
+
+def _fill_fully(text: str) -> dict[str, str]:
+    people = ("name", "counterpart", _FORMER)
+    return {name: "x" * (LONGEST_NAME if name in people else LONGEST_VALUE) for name in find_fields(text)}

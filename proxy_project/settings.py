@@ -231,7 +231,11 @@ SPECTACULAR_SETTINGS = {
     # The first that has a place for webhooks.
     "OAS_VERSION": "3.1.0",
     "WEBHOOKS": "platforms.approval_schema.WEBHOOKS",
-    "ENUM_NAME_OVERRIDES": {"EventType": "platforms.event_types.EventType"},
+    "ENUM_NAME_OVERRIDES": {
+        "EventType": "platforms.event_types.EventType",
+        "TemplateKind": "platforms.templates.TemplateKind",
+        "TemplateSide": "platforms.models.Template.Side",
+    },
     "SERVE_INCLUDE_SCHEMA": False,
     # What is sent and what is shown differ, such as in what may be empty.
     "COMPONENT_SPLIT_REQUEST": True,

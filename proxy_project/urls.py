@@ -21,6 +21,7 @@ from messaging.media.views import show_media
 from messaging.metrics import metrics
 from messaging.views import UsageView
 from platforms.approval_views import OneApprovalHookView, RotateHookSecretView
+from platforms.template_views import OneTemplateView, PreviewView, TemplatesView
 from platforms.views import (
     EndpointsView,
     EventsView,
@@ -43,6 +44,9 @@ urlpatterns = [
     path("chats/<uuid:chat_id>/participants/<uuid:participant_id>/replace", ReplaceParticipantView.as_view()),
     path("virtual-numbers", VirtualNumbersView.as_view()),
     path("usage", UsageView.as_view()),
+    path("templates", TemplatesView.as_view()),
+    path("templates/preview", PreviewView.as_view()),
+    path("templates/<uuid:template_id>", OneTemplateView.as_view()),
     path("events", EventsView.as_view()),
     path("events/<uuid:event_id>", OneEventView.as_view()),
     path("events/<uuid:event_id>/redeliver", RedeliverView.as_view()),

@@ -26,10 +26,11 @@ _TAKES_CHATS = (VirtualNumber.State.ACTIVE, VirtualNumber.State.RESERVED)
 
 @dataclass(frozen=True, kw_only=True)
 class Person:
-    """Somebody who is to take part in a chat; the name may be empty."""
+    """Somebody who is to take part in a chat; the name may be empty; without a language, it is the platform's."""
 
     phone_number: PhoneNumber
     name: str = field(default="", repr=False)
+    language: str = ""
     country_match: CountryMatch = CountryMatch.PREFER
 
 

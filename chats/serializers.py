@@ -72,7 +72,11 @@ class StrictSerializerSchema(OpenApiSerializerExtension):
         schema: dict[str, Any] = auto_schema._map_serializer(self.target, direction, bypass_extensions=True)
         for name, field in self.target.fields.items():
             if isinstance(field, serializers.ListSerializer):
-                bounds = {"minItems": field.min_length, "maxItems": field.max_length}
+                # The stubs do not know these.
+                bounds = {
+                    "minItems": getattr(field, "min_length", None),
+                    "maxItems": getattr(field, "max_length", None),
+                }
                 schema["properties"][name] |= {key: value for key, value in bounds.items() if value is not None}
         return {**schema, "additionalProperties": False}
 

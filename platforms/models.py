@@ -25,6 +25,7 @@ LONGEST_COOL_DOWN_HOURS = 8784
 
 LONGEST_WAIT_MINUTES = 7 * 24 * 60
 LARGEST_LIMIT = 1_000_000
+USUAL_EXPIRING_MINUTES = 15
 LONGEST_EXPIRING_MINUTES = 24 * 60
 LONGEST_APPROVAL_SECONDS = 10
 
@@ -91,10 +92,11 @@ class Platform(models.Model):
     asks_for_approval = models.BooleanField(default=False, db_default=False, editable=False)
     expiring_minutes = models.PositiveIntegerField(
         "tell of the end (minutes before)",
-        default=15,
-        db_default=15,
+        null=True,
+        blank=True,
         validators=[MaxValueValidator(LONGEST_EXPIRING_MINUTES)],
-        help_text="How many minutes before a chat's expires_at the event chat.expiring is recorded. 0: never.",
+        help_text="How many minutes before a chat's expires_at the event chat.expiring is recorded. Empty: 15. "
+        "0: never.",
     )
     # When it was last told that a person will soon have no virtual number left; only chats.services moves it.
     running_out_at = models.DateTimeField(null=True, editable=False)

@@ -88,7 +88,7 @@ class EventsView(EventView):
             message = f"There is no such parameter; there are {', '.join(known)}."
             raise ValidationError(message, code="unknown_parameter")
         # As JSON, where an empty value is a value, and refused: `?after=` would be everything, to somebody's surprise.
-        given = {name: request.query_params[name] for name in request.query_params}
+        given: dict[str, Any] = {name: request.query_params[name] for name in request.query_params}
         if "type" in given:
             given["type"] = request.query_params.getlist("type")
         parameters = EventsParameters(data=given)

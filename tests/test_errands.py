@@ -2,9 +2,17 @@
 
 import asyncio
 import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 from proxy_project.errands import Errands
-from tests.chats.helpers import at_once
+from tests.harness.simulator import wait_until
+
+
+def at_once(calls: list[Callable[[], Any]]) -> list[Any]:
+    with ThreadPoolExecutor(len(calls)) as pool:
+        return [future.result() for future in [pool.submit(call) for call in calls]]
 
 
 class Desk:
@@ -47,8 +55,7 @@ def test_a_second_run_makes_the_first_look_again_and_waits_for_nothing():
         assert desk.begun.wait(10)
         desk.add("quick")
         assert not desk.errands.run()
-        while desk.done != ["quick"]:
-            assert not desk.released.wait(0.01)
+        wait_until(lambda: desk.done == ["quick"], waiting_for="the quick one")
         desk.released.set()
 
     at_once([desk.errands.run, run_second])
@@ -61,8 +68,12 @@ def test_while_a_run_waits_for_slow_answers_the_next_may_begin():
     def run_next():
         assert desk.begun.wait(10)
         desk.add("quick")
-        while "quick" not in desk.done:
+
+        def run_again():
             desk.errands.run()
+            return "quick" in desk.done
+
+        wait_until(run_again, waiting_for="the quick one")
         desk.released.set()
 
     is_more_left, _ = at_once([lambda: desk.errands.run(run_seconds=0), run_next])

@@ -13,7 +13,7 @@ from messaging.models import Message
 from messaging.outbox import queue_text
 from messaging.writing import describe_reader, read_templates, write
 from platforms.event_types import EventType
-from platforms.models import LONGEST_EXPIRING_MINUTES
+from platforms.models import LONGEST_EXPIRING_MINUTES, USUAL_EXPIRING_MINUTES
 from platforms.templates import TemplateKind
 from proxy_project.sql import execute_prepared
 
@@ -59,7 +59,7 @@ _CLAIM_EXPIRING = """
                  FROM chats_chat AS chat JOIN platforms_platform AS platform ON platform.id = chat.platform_id
                 WHERE chat.status = 'open' AND chat.expires_at > %(now)s
                   AND chat.expires_at <= %(now)s + %(longest)s * interval '1 minute'
-                  AND chat.expires_at <= %(now)s + platform.expiring_minutes * interval '1 minute'
+                  AND chat.expires_at <= %(now)s + COALESCE(platform.expiring_minutes, %(usual)s) * interval '1 minute'
                   AND chat.told_of_end_at IS DISTINCT FROM chat.expires_at AND platform.records_events
                 ORDER BY chat.expires_at
                 LIMIT %(limit)s
@@ -72,7 +72,7 @@ _CLAIM_EXPIRING = """
 def tell_of_ends(*, now: datetime, limit: int = 500) -> int:
     """Tell platforms of up to `limit` chats whose `expires_at` is near, once for each; return how many, until none."""
     with transaction.atomic():
-        params = {"now": now, "limit": limit, "longest": LONGEST_EXPIRING_MINUTES}
+        params = {"now": now, "limit": limit, "longest": LONGEST_EXPIRING_MINUTES, "usual": USUAL_EXPIRING_MINUTES}
         chat_ids = [chat_id for (chat_id,) in execute_prepared(_CLAIM_EXPIRING, params)]
         record_chat_events(type=EventType.CHAT_EXPIRING, chat_ids=chat_ids, now=now)
     return len(chat_ids)

@@ -41,7 +41,7 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='platform',
             name='expiring_minutes',
-            field=models.PositiveIntegerField(db_default=15, default=15, help_text="How many minutes before a chat's expires_at the event chat.expiring is recorded. 0: never.", validators=[django.core.validators.MaxValueValidator(1440)], verbose_name='tell of the end (minutes before)'),
+            field=models.PositiveIntegerField(blank=True, help_text="How many minutes before a chat's expires_at the event chat.expiring is recorded. Empty: 15. 0: never.", null=True, validators=[django.core.validators.MaxValueValidator(1440)], verbose_name='tell of the end (minutes before)'),
         ),
         migrations.AddField(
             model_name='platform',

@@ -9,14 +9,14 @@ import sys
 from pathlib import Path
 from typing import Any, Self
 
-from tests.harness.service import Service, find_free_port
+from tests.harness.service import find_free_port
 from tests.harness.simulator import ROOT, wait_until
 
 
 class ExampleReceiver:
     """The receiver of one platform, with a port and a file of its own; it is not running at first."""
 
-    def __init__(self, service: Service, directory: Path) -> None:
+    def __init__(self, directory: Path, *, texting_url: str, api_key: str) -> None:
         port = find_free_port()
         self.url = f"http://127.0.0.1:{port}/events"
         self._file = directory / "events.sqlite3"
@@ -24,8 +24,8 @@ class ExampleReceiver:
         self._process: subprocess.Popen[bytes] | None = None
         self._environment = {
             **os.environ,
-            "TEXTING_URL": service.url,
-            "TEXTING_API_KEY": service.api_key,
+            "TEXTING_URL": texting_url,
+            "TEXTING_API_KEY": api_key,
             "PORT": str(port),
             "INBOX": str(self._file),
             "NO_PROXY": "*",

@@ -35,7 +35,7 @@ def texting(service: Service, monkeypatch: pytest.MonkeyPatch) -> Texting:
 
 
 def test_a_taxi_firms_day(service: Service, texting: Texting, tmp_path: Path) -> None:
-    with ExampleReceiver(service, tmp_path) as receiver:
+    with ExampleReceiver(tmp_path, texting_url=service.url, api_key=service.api_key) as receiver:
         asked = {"url": receiver.url, "include_bodies": True}
         endpoint = texting.call("POST", "/webhook-endpoints", asked)
         chat = book_twice(service, texting)

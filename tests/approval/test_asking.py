@@ -64,7 +64,7 @@ class TestTheQuestion:
         ask()
         for secret in (hook.secret, new.secret):
             approver.received[0].verify(secret)
-        ApprovalHook.objects.update(previous_secret_until=ago(seconds=1))
+        ApprovalHook.objects.update(previous_secret_until=ago(hours=1))
         receive()
         ask()
         with pytest.raises(WebhookVerificationError):
@@ -220,7 +220,7 @@ class TestOrderAndShares:
         for position, stranger in enumerate(make_strangers(chat, PER_PLATFORM + 5)):
             message = make_inbound(chat)
             Approval.objects.create(
-                message=message, platform=platform, recipient_id=stranger.pk, position=position, due_at=ago(seconds=1)
+                message=message, platform=platform, recipient_id=stranger.pk, position=position, due_at=ago(hours=1)
             )
         assert len(claim_questions(limit=200)) == PER_PLATFORM
         assert claim_questions(limit=200) == []
@@ -256,7 +256,7 @@ class TestWhenAHookKeepsFailing:
     def test_then_one_text_at_a_time_is_tried_until_it_answers(self, platform, chat, hook, approver):
         approver.always({}, 500)
         self.fail(SKIP_AFTER_FAILURES)
-        ApprovalHook.objects.update(skipped_until=ago(seconds=1))
+        ApprovalHook.objects.update(skipped_until=ago(hours=1))
         make_chat(platform, (ALICE, BOB))
         receive()
         receive(from_=ALICE[1:])
@@ -265,7 +265,7 @@ class TestWhenAHookKeepsFailing:
         ask()
         assert len(approver.received) == SKIP_AFTER_FAILURES + 1
         approver.always(RELAY)
-        ApprovalHook.objects.update(skipped_until=ago(seconds=1))
+        ApprovalHook.objects.update(skipped_until=ago(hours=1))
         receive()
         ask()
         assert (read_hook().consecutive_failures, read_hook().skipped_until) == (0, None)

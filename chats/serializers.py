@@ -72,12 +72,10 @@ class StrictSerializerSchema(OpenApiSerializerExtension):
         schema: dict[str, Any] = auto_schema._map_serializer(self.target, direction, bypass_extensions=True)
         for name, field in self.target.fields.items():
             if isinstance(field, serializers.ListSerializer):
-                # The stubs do not know these.
-                bounds = {
-                    "minItems": getattr(field, "min_length", None),
-                    "maxItems": getattr(field, "max_length", None),
-                }
-                schema["properties"][name] |= {key: value for key, value in bounds.items() if value is not None}
+                for bound, documented in (("min_length", "minItems"), ("max_length", "maxItems")):
+                    # The stubs do not know the two.
+                    if (value := getattr(field, bound, None)) is not None:
+                        schema["properties"][name][documented] = value
         return {**schema, "additionalProperties": False}
 
 

@@ -33,6 +33,17 @@ class AuditedAdmin:
         record_all(action=Action.DELETED, by=operator_of(request), on=list(queryset))
         return super().log_deletions(request, queryset)  # type: ignore[misc]
 
+    def save_formset(self, request: HttpRequest, form: Any, formset: Any, change: bool) -> None:
+        """Record each object of an inline for itself, as if it had been changed on a page of its own."""
+        by = operator_of(request)
+        # Now, while they have an id. One that was never saved is not deleted either.
+        deleted = [each.instance for each in formset.deleted_forms if each in formset.initial_forms]
+        record_all(action=Action.DELETED, by=by, on=deleted)
+        super().save_formset(request, form, formset, change)  # type: ignore[misc]
+        record_all(action=Action.ADDED, by=by, on=formset.new_objects)
+        for each, fields in formset.changed_objects:
+            record(action=Action.CHANGED, by=by, on=each, fields=fields)
+
     def log_action(
         self, request: HttpRequest, obj: models.Model, action: Action, *, reason: str = "", words: str = ""
     ) -> None:
@@ -57,8 +68,9 @@ class AuditedAdmin:
 
 
 def _name_fields(message: Any) -> list[str]:
-    """Return which fields a message of Django's says were changed."""
+    """Return which fields of the object itself a message of Django's says were changed."""
     if not isinstance(message, list):
         return []
     parts = (part.get("changed") or part.get("added") or part.get("deleted") or {} for part in message)
-    return [field for part in parts for field in part.get("fields", ())]
+    # What has a name is an object of an inline.
+    return [field for part in parts if "name" not in part for field in part.get("fields", ())]

@@ -13,7 +13,7 @@ from django.core.exceptions import PermissionDenied
 from django.db import transaction
 from django.db.models import Count, OuterRef, Prefetch, QuerySet, Subquery
 from django.db.models.functions import Coalesce
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, StreamingHttpResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
@@ -28,6 +28,7 @@ from unfold.widgets import UnfoldAdminTextInputWidget
 
 from audit.admin_mixin import AuditedAdmin
 from audit.models import Action
+from chats.csv_export import stream_csv
 from chats.models import Chat, Participant, VirtualNumber, mask
 from chats.revealing import RevealsNumbers
 from chats.services import (
@@ -39,7 +40,8 @@ from chats.services import (
 )
 from chats.transcript import hide_numbers, name_of, read_transcript, short_id, show_time
 from messaging.models import Message
-from platforms.models import Platform, validate_no_phone_number
+from platforms.models import Platform
+from platforms.templates import validate_no_phone_number
 from proxy_project.encryption import digest_number
 
 TRANSCRIPT_LIMIT = 200
@@ -96,7 +98,7 @@ class ChatAdmin(RevealsNumbers, AuditedAdmin, ModelAdmin):
     show_facets = admin.ShowFacets.NEVER
     empty_state = "No chats here. A platform opens one with POST /chats."
     actions = ("end_chats",)
-    actions_detail = ("reveal_number", "end_one_chat")
+    actions_detail = ("reveal_number", "export_transcript", "end_one_chat")
     change_form_after_template = "chats/transcript.html"
     fields = ("id", "platform", "reference_", "status_", "people", "created_at", "starts_at", "expires_at",
               "idle_timeout_seconds", "idle_ends_at", "ended_at", "end_reason_", "metadata_")  # fmt: skip
@@ -186,6 +188,14 @@ class ChatAdmin(RevealsNumbers, AuditedAdmin, ModelAdmin):
             messages.error(request, f"End at most {_count(END_AT_ONCE_LIMIT, 'chat')} at once.")
             return None
         return self._end_or_confirm(request, chats, action="end_chats")
+
+    @action(description="Export as CSV", permissions=["view"], url_path="transcript.csv", icon="download")
+    def export_transcript(self, request: HttpRequest, object_id: str) -> StreamingHttpResponse:
+        chat = self.get_object(request, object_id)
+        if chat is None:
+            raise Http404("There is no such chat.")
+        self.log_action(request, chat, Action.EXPORTED)
+        return stream_csv(chat=chat)
 
     @action(
         description="End chat",

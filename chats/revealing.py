@@ -15,7 +15,7 @@ from audit.log import operator_of, record
 from audit.models import LONGEST_REASON, Action
 from chats.models import Chat, Participant, mask
 from chats.transcript import name_of, short_id
-from platforms.models import validate_no_phone_number
+from platforms.templates import validate_no_phone_number
 
 if TYPE_CHECKING:
     from unfold.admin import ModelAdmin

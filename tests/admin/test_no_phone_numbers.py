@@ -17,7 +17,7 @@ from django.utils import timezone
 from chats.models import Chat
 from chats.services import end_chat
 from platforms.models import ApiKey
-from tests.admin.pages import CHATS, KEYS, end_all, page_of, search_chats
+from tests.admin.pages import CHATS, KEYS, NO_TEMPLATES, end_all, page_of, search_chats
 from tests.admin.population import PEOPLE, Population, populate
 
 
@@ -89,7 +89,7 @@ def test_a_search_answers_without_the_number(operator: Client, population: Popul
 def test_nothing_that_is_recorded_holds_a_phone_number(operator: Client, population: Population) -> None:
     operator.post(CHATS, {"q": PEOPLE[0]})
     end_all(operator, list(Chat.objects.all()), reason="night")
-    operator.post(page_of(population.platforms[0]), {"name": "Rides Ltd", "introduction": ""})
+    operator.post(page_of(population.platforms[0]), {"name": "Rides Ltd", "introduction": "", **NO_TEMPLATES})
     fields = {"state": "draining", "country": "US", "platform": "", "messages_per_second": 3, "paced_by": "texts",
               "can_sms": "on"}  # fmt: skip
     operator.post(page_of(population.numbers[0]), fields)

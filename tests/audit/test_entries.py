@@ -5,17 +5,20 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from django.contrib import admin
 from django.contrib.auth.models import Permission, User
 from django.core.management import call_command
 from django.test import Client
 from django.urls import reverse
 from rest_framework.test import APIClient
 
+from audit.admin import AuditEntryAdmin
+from audit.admin_mixin import AuditedAdmin
 from audit.models import Action, AuditEntry
 from chats.models import Chat, VirtualNumber
 from messaging.models import Message
-from platforms.models import ApiKey, Platform, WebhookEndpoint
-from tests.admin.pages import KEYS, NUMBERS, PLATFORMS, end_all, page_of, words_of
+from platforms.models import ApiKey, ApprovalHook, Platform, Template, WebhookEndpoint
+from tests.admin.pages import KEYS, NO_TEMPLATES, NUMBERS, PLATFORMS, end_all, page_of, words_of
 from tests.factories import OMAR, SARA, make_api_client, make_api_key, make_chat, make_pool
 
 AUDIT = reverse("admin:audit_auditentry_changelist")
@@ -106,7 +109,7 @@ def test_ending_a_chat_is_recorded_once_with_its_reason(operator: Client, chat: 
 
 
 def test_a_change_names_the_fields_and_never_their_values(operator: Client, platform: Platform) -> None:
-    fields = {"name": "Rides of Paris", "cool_down_hours": "12", "introduction": ""}
+    fields = {"name": "Rides of Paris", "cool_down_hours": "12", "introduction": "", **NO_TEMPLATES}
     assert operator.post(page_of(platform), fields).status_code == 302
     entry = last()
     assert (entry.action, entry.object_type, entry.object_id) == ("changed", "platforms.platform", str(platform.pk))
@@ -126,8 +129,56 @@ def test_what_is_added_and_deleted_in_the_admin_is_recorded(operator: Client, pl
     assert (last().action, last().object_id) == ("deleted", str(endpoint.pk))
 
 
+def test_no_page_of_the_admin_is_left_out() -> None:
+    pages = [page for page in admin.site._registry.values() if not isinstance(page, AuditEntryAdmin)]
+    assert [page for page in pages if not isinstance(page, AuditedAdmin)] == []
+
+
+def save_templates(operator: Client, platform: Platform, rows: list[dict[str, Any]], saved: int) -> None:
+    fields = {"name": "Rides", "introduction": ""}
+    fields |= {"templates-TOTAL_FORMS": str(len(rows)), "templates-INITIAL_FORMS": str(saved)}
+    for position, row in enumerate(rows):
+        posted = {"kind": "not_delivered", "language": "en", "side": "", "platform": platform.pk, **row}
+        fields |= {f"templates-{position}-{name}": str(value) for name, value in posted.items()}
+    assert operator.post(page_of(platform), fields).status_code == 302
+
+
+def test_templates_of_a_platforms_page_are_recorded_for_themselves(operator: Client, platform: Platform) -> None:
+    save_templates(operator, platform, [{"text": "Call {name}."}], saved=0)
+    template = Template.objects.get()
+    save_templates(operator, platform, [{"id": template.pk, "text": "Write to {name}."}], saved=1)
+    added_and_deleted = {"language": "es", "text": "Llame.", "DELETE": "on"}
+    save_templates(
+        operator,
+        platform,
+        [{"id": template.pk, "text": "Write to {name}.", "DELETE": "on"}, added_and_deleted],
+        saved=1,
+    )
+    shown = [(entry.action, entry.fields) for entry in entries() if entry.object_type == "platforms.template"]
+    assert shown == [("added", ""), ("changed", "text"), ("deleted", "")]
+    assert {entry.object_id for entry in entries() if "template" in entry.object_type} == {str(template.pk)}
+    assert not [entry for entry in entries() if entry.object_type == "platforms.platform" and "Text" in entry.fields]
+
+
+def test_what_is_done_to_an_approval_hook_in_the_admin_is_recorded(operator: Client, platform: Platform) -> None:
+    listed = reverse("admin:platforms_approvalhook_changelist")
+    fields = {"url": "http://127.0.0.1:9/", "default": "block", "timeout_seconds": "3"}
+    operator.post(f"{listed}add/", {"platform": platform.pk, **fields})
+    hook = ApprovalHook.objects.get()
+    operator.post(page_of(hook), {**fields, "timeout_seconds": "5"})
+    operator.post(listed, {"action": "rotate_secrets", "_selected_action": str(hook.pk)})
+    operator.post(page_of(hook, "delete"), {"post": "yes"})
+    shown = [(entry.action, entry.object_id) for entry in entries() if "approvalhook" in entry.object_type]
+    assert shown == [(action, str(hook.pk)) for action in ("added", "changed", "made_secret", "deleted")]
+
+
+def test_exporting_a_chat_is_recorded(operator: Client, viewer: Client, chat: Chat) -> None:
+    assert operator.get(reverse("admin:chats_chat_export_transcript", args=[chat.pk])).status_code == 200
+    assert (last().action, last().object_id) == ("exported", str(chat.pk))
+
+
 def test_keys_made_and_revoked_in_the_admin_are_recorded_by_their_prefix(operator: Client, platform: Platform) -> None:
-    operator.post(f"{PLATFORMS}add/", {"name": "Rentals"})
+    operator.post(f"{PLATFORMS}add/", {"name": "Rentals", **NO_TEMPLATES})
     made = {entry.action for entry in entries() if entry.actor_name == "olga"}
     assert {"added", "made_key"} <= made
     key = ApiKey.objects.get()
@@ -150,7 +201,45 @@ def test_what_a_platform_does_to_its_endpoints_is_recorded(api: APIClient, platf
     assert {entry.actor_name for entry in entries()} == {f"Rides, key {ApiKey.objects.get().prefix}"}
 
 
+def test_what_a_platform_does_to_its_templates_is_recorded(api: APIClient, platform: Platform) -> None:
+    template = {"kind": "not_delivered", "text": "Call {name}."}
+    made = api.put("/templates", template).json()
+    api.put("/templates", {**template, "text": "Write to {name}."})
+    api.post("/templates/preview", template)
+    api.delete(f"/templates/{made['id']}")
+    shown = [(entry.action, entry.fields) for entry in entries()]
+    assert shown == [("added", ""), ("changed", "text"), ("deleted", "")]
+    assert {(entry.object_type, entry.object_id) for entry in entries()} == {("platforms.template", made["id"])}
+    assert {entry.actor_name for entry in entries()} == {f"Rides, key {ApiKey.objects.get().prefix}"}
+
+
+def test_what_a_platform_does_to_its_approval_hook_is_recorded(api: APIClient, platform: Platform) -> None:
+    hook = {"url": "http://127.0.0.1:9/approve", "default": "block"}
+    api.put("/approval-hook", hook)
+    api.put("/approval-hook", {**hook, "timeout_seconds": 5})
+    api.post("/approval-hook/rotate-secret")
+    api.delete("/approval-hook")
+    shown = [(entry.action, entry.fields) for entry in entries()]
+    changed = ("changed", "url, timeout_seconds, default")
+    assert shown == [("added", ""), changed, ("made_secret", ""), ("deleted", "")]
+    assert {(entry.object_type, entry.object_id) for entry in entries()} == {
+        ("platforms.approvalhook", str(platform.pk))
+    }
+    assert {entry.actor_name for entry in entries()} == {f"Rides, key {ApiKey.objects.get().prefix}"}
+
+
 def test_what_is_refused_is_not_recorded(api: APIClient, platform: Platform) -> None:
+    for answer in (
+        api.put("/templates", {"kind": "not_delivered", "text": "Call {nobody}."}),
+        api.put("/approval-hook", {"url": "ftp://example.com", "default": "block"}),
+    ):
+        assert answer.status_code == 400
+    for answer in (
+        api.delete("/approval-hook"),
+        api.post("/approval-hook/rotate-secret"),
+        api.delete(f"/templates/{platform.pk}"),
+    ):
+        assert answer.status_code == 404
     reader = make_api_client(platform, role="read")
     assert reader.post("/webhook-endpoints", {"url": "http://127.0.0.1:9/hook"}).status_code == 403
     assert api.post("/webhook-endpoints", {"url": "ftp://example.com"}).status_code == 400

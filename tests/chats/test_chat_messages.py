@@ -110,7 +110,7 @@ def test_other_chats_are_left_out(api, platform, chat):
     "query, attr",
     [
         ("page_size=x", "page_size"),
-        ("status=sent", None),
+        ("state=sent", None),
         ("cursor=" + base64.b64encode(b"p=x").decode(), "cursor"),
         ("cursor=" + base64.b64encode(b"p=-1").decode(), "cursor"),
         ("cursor=" + base64.b64encode(b"p=99999999999999999999").decode(), "cursor"),

@@ -12,7 +12,7 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 from audit.log import command, record
 from audit.models import Action, AuditEntry
 from messaging.models import Message
-from platforms.models import Event, WebhookEndpoint
+from platforms.models import ApprovalHook, Event, Template, WebhookEndpoint
 from tests.admin.pages import page_of
 from tests.admin.population import populate
 from tests.simulator.test_page import _FLAGS as FLAGS
@@ -24,9 +24,10 @@ pytestmark = [
     pytest.mark.django_db(transaction=True),
 ]
 MODELS = ("chats_chat", "messaging_message", "chats_virtualnumber", "platforms_platform", "platforms_apikey",
-          "platforms_webhookendpoint", "platforms_event", "audit_auditentry", "auth_user", "auth_group")  # fmt: skip
-ADDED = ("chats_virtualnumber", "platforms_platform", "platforms_apikey", "platforms_webhookendpoint", "auth_user",
-         "auth_group")  # fmt: skip
+          "platforms_webhookendpoint", "platforms_approvalhook", "platforms_event", "messaging_attachment",
+          "audit_auditentry", "auth_user", "auth_group")  # fmt: skip
+ADDED = ("chats_virtualnumber", "platforms_platform", "platforms_apikey", "platforms_webhookendpoint",
+         "platforms_approvalhook", "auth_user", "auth_group")  # fmt: skip
 
 
 @pytest.fixture
@@ -61,6 +62,10 @@ def test_every_page_of_the_admin_works_under_its_policy(page: Page, problems: li
     User.objects.create_superuser("olga", password="operators-only-1")
     there = populate()
     endpoint = WebhookEndpoint.objects.create(platform=there.platforms[0], url="https://example.com/x", secret="x")
+    hook = ApprovalHook.objects.create(
+        platform=there.platforms[0], url="https://example.com/y", secret="x", default="block"
+    )
+    Template.objects.create(platform=there.platforms[0], kind="not_delivered", language="en", text="Call {name}.")
     event = Event.objects.create(platform=there.platforms[0], type="ping", payload="{}")
     record(action=Action.EXPORTED, by=command("test"))
     page.goto(f"{live_server.url}/admin/")
@@ -70,7 +75,8 @@ def test_every_page_of_the_admin_works_under_its_policy(page: Page, problems: li
     expect(page.locator("#user-tools, #header-inner, main").first).to_be_visible()
 
     rows = (there.open_chat, there.ended_chat, Message.objects.first(), there.numbers[0], there.platforms[0],
-            there.keys[0], endpoint, event, AuditEntry.objects.get(action="exported"), User.objects.get())  # fmt: skip
+            there.keys[0], endpoint, hook, event, AuditEntry.objects.get(action="exported"),
+            User.objects.get())  # fmt: skip
     addresses = [
         reverse("admin:index"),
         *(reverse(f"admin:{model}_changelist") for model in MODELS),
@@ -78,6 +84,7 @@ def test_every_page_of_the_admin_works_under_its_policy(page: Page, problems: li
         *(page_of(row) for row in rows if row),
         page_of(there.open_chat, "history"),
         page_of(endpoint, "delete"),
+        page_of(hook, "delete"),
         reverse("admin:chats_chat_end_one_chat", args=[there.open_chat.pk]),
         reverse("admin:chats_chat_reveal_number", args=[there.open_chat.pk]),
         reverse("admin:auth_user_password_change", args=[User.objects.get().pk]),
@@ -92,6 +99,12 @@ def test_every_page_of_the_admin_works_under_its_policy(page: Page, problems: li
     page.goto(f"{live_server.url}{reverse('admin:chats_chat_changelist')}")
     page.locator("input.action-select").first.check()
     expect(page.locator("select[name=action]")).to_be_visible()
+    assert problems == []
+
+    # On a platform's page, another template has a form of its own.
+    page.goto(f"{live_server.url}{page_of(there.platforms[0])}")
+    page.get_by_role("link", name="Add another").click()
+    expect(page.locator("[name=templates-1-text]")).to_be_visible()
     assert problems == []
 
 

@@ -11,7 +11,7 @@ from rest_framework.test import APIClient
 
 from chats.models import Chat
 from messaging.models import Message
-from platforms.models import ApiKey, Platform, WebhookEndpoint
+from platforms.models import ApiKey, ApprovalHook, Platform, WebhookEndpoint
 from tests.admin.pages import CHATS, KEYS, page_of
 from tests.factories import SARA, make_api_key, make_chat, make_pool
 
@@ -88,7 +88,7 @@ BOMBS: dict[str, bytes] = {
 
 
 @pytest.mark.parametrize("bomb", BOMBS)
-@pytest.mark.parametrize("address", ["/chats", "/webhook-endpoints"])
+@pytest.mark.parametrize("address", ["/chats", "/webhook-endpoints", "/templates/preview"])
 def test_a_bomb_is_refused(platform: Platform, bomb: str, address: str) -> None:
     api = Client(headers={"Authorization": f"Bearer {make_api_key(platform)}"})
     answer = api.post(address, BOMBS[bomb], content_type="application/json")
@@ -186,10 +186,16 @@ def test_nothing_is_done_in_the_admin_from_another_site(strict: Client, chat: Ch
     key = ApiKey.objects.get(prefix=key_text.partition(".")[0])
     endpoint = WebhookEndpoint.objects.create(platform=platform, url="https://example.com/x", secret="whsec_x")
     endpoints = reverse("admin:platforms_webhookendpoint_changelist")
+    hook = ApprovalHook.objects.create(
+        platform=platform, url="https://example.com/y", secret="whsec_y", default="block"
+    )
     posts: list[tuple[str, dict[str, Any]]] = [
         (KEYS, {"action": "revoke_keys", "_selected_action": key.pk, "confirmed": "yes"}),
         (endpoints, {"action": "rotate_secrets", "_selected_action": str(endpoint.pk)}),
         (endpoints, {"action": "delete_selected", "_selected_action": str(endpoint.pk), "post": "yes"}),
+        (reverse("admin:platforms_approvalhook_changelist"), {"action": "rotate_secrets", "_selected_action": hook.pk}),
+        (page_of(hook), {"url": "https://evil.example/", "default": "relay", "timeout_seconds": "3"}),
+        (page_of(hook, "delete"), {"post": "yes"}),
         (page_of(platform), {"name": "Evil"}),
         (reverse("admin:auth_user_add"), {"username": "eve", "password1": "evil-eve-1", "password2": "evil-eve-1"}),
         (reverse("second_factor"), {"code": "000000"}),
@@ -201,11 +207,13 @@ def test_nothing_is_done_in_the_admin_from_another_site(strict: Client, chat: Ch
             assert strict.post(address, fields, headers=headers).status_code == 403, address
     key.refresh_from_db()
     assert not key.revoked and WebhookEndpoint.objects.count() == 1
+    assert ApprovalHook.objects.get(url=hook.url).secret == "whsec_y"
     # A GET with the same words does nothing either.
     for address, fields in posts:
         strict.get(address, fields)
     key.refresh_from_db()
     assert not key.revoked and WebhookEndpoint.objects.count() == 1
+    assert ApprovalHook.objects.get(url=hook.url).secret == "whsec_y"
 
 
 def test_what_an_operator_sees_of_a_chat_runs_no_markup(operator: Client, platform: Platform) -> None:

@@ -280,7 +280,7 @@ REFERENCE_TAKEN = OpenApiExample(
         "errors": [
             {
                 "code": "reference_taken",
-                "detail": "Another chat, of other people, has this reference.",
+                "detail": "Another chat, of other people or of people who were erased, has this reference.",
                 "attr": "reference",
             }
         ],

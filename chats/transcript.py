@@ -16,6 +16,9 @@ from django.utils.timezone import localtime
 from chats.models import Chat, Participant, mask
 from messaging.media.links import make_link
 from messaging.models import Attachment, Message
+from proxy_project.encryption import UNREADABLE
+
+_CUT = "•••"
 
 Level = Literal["done", "waiting", "failed"]
 
@@ -100,7 +103,7 @@ def read_transcript(*, chat: Chat, limit: int) -> Transcript:
             side="right" if person and person.position == 2 else "left",
             is_service=is_service,
             who="Service" if is_service else name_of(person),
-            body=hide_numbers(message.body, numbers),
+            body="(erased)" if message.erased_at else hide_numbers(message.body, numbers),
             attachments=[show_attachment(attachment) for attachment in attachments.get(message.pk, ())],
             outcome=outcome,
             level=level,
@@ -172,6 +175,15 @@ def hide_numbers(text: str, phone_numbers: Iterable[str]) -> str:
         return text
     for number in phone_numbers:
         text = _writings(number).sub(mask(number), text)
+    return text
+
+
+def cut_out(text: str, *, phone_number: str, name: str) -> str:
+    """Return `text` without somebody's phone number (E.164), however it is written there, and without their name."""
+    if phone_number.startswith("+"):
+        text = _writings(phone_number).sub(_CUT, text)
+    if name and name != UNREADABLE:
+        text = re.sub(rf"(?<!\w){re.escape(name)}(?!\w)", _CUT, text)
     return text
 
 

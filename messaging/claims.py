@@ -26,7 +26,7 @@ from messaging.pauses import (
     pause_account,
     start_probe,
 )
-from messaging.withdrawals import REPLACED, WHY_REPLACED
+from messaging.withdrawals import ERASED, REPLACED, WHY_ERASED, WHY_REPLACED
 from proxy_project.encryption import decrypt
 from proxy_project.sql import execute_planned, execute_prepared
 
@@ -68,11 +68,13 @@ class Claim:
     def decrypt_text(self) -> OutboundText:
         """Return the text to hand over.
 
-        Raises SendError when its recipient was replaced since it was queued, or the key it was encrypted with is
-        missing.
+        Raises SendError when its recipient was replaced or it was erased since it was queued, or the key it was
+        encrypted with is missing.
         """
         if self.is_withdrawn:
             raise SendError(Outcome.NEVER, REPLACED, WHY_REPLACED, kind=ErrorKind.RECIPIENT)
+        if not self.encrypted_to_number or not (self.encrypted_body or self.media):
+            raise SendError(Outcome.NEVER, ERASED, WHY_ERASED, kind=ErrorKind.RECIPIENT)
         try:
             to_number, body = decrypt(self.encrypted_to_number), decrypt(self.encrypted_body)
         except InvalidToken:

@@ -131,6 +131,8 @@ class Message(models.Model):
     sent_at = models.DateTimeField(null=True)
     delivered_at = models.DateTimeField(null=True)
     failed_at = models.DateTimeField(null=True)
+    # When its text, and the number of a stranger, were erased.
+    erased_at = models.DateTimeField(null=True)
 
     class Meta:
         ordering = ("-position",)
@@ -197,6 +199,18 @@ class Message(models.Model):
             ),
             # The admin's log, newest first.
             models.Index(fields=["position"], name="message_newest"),
+            # The worker that erases what strangers wrote, the oldest first.
+            models.Index(
+                fields=["created_at"],
+                condition=Q(participant__isnull=True, erased_at__isnull=True),
+                name="message_of_stranger",
+            ),
+            # Erasing and exporting what is held about one person who is in no chat.
+            models.Index(
+                fields=["stranger_digest"],
+                condition=Q(stranger_digest__isnull=False),
+                name="message_by_stranger",
+            ),
         )
 
     def __str__(self) -> str:

@@ -37,14 +37,14 @@ def receive_text(text: InboundText, *, now: datetime) -> Status | None:
         if match.sender and match.counterpart and not text.undeliverable:
             status = Status.RELAYED
             stands, message_id = log_and_relay(text, match, match.sender, match.counterpart, now)
-            if not stands:
-                continue
         else:
             status = _decide(match, now)
             with transaction.atomic():
-                message_id = log_only(text, match, status, now, obstacle=_name_obstacle(text, match))
+                stands, message_id = log_only(text, match, status, now, obstacle=_name_obstacle(text, match))
                 if message_id:
                     _answer(text, match, status, now)
+        if not stands:
+            continue
         if message_id is None:
             log.info("text received again")
             return None

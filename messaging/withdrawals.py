@@ -1,4 +1,4 @@
-"""Hold back texts whose recipient was replaced: the phone they were for is no part of the chat any more."""
+"""Hold back texts whose recipient was replaced or erased: the phone they were for is no part of the chat any more."""
 
 from uuid import UUID
 
@@ -7,6 +7,8 @@ from proxy_project.sql import execute_prepared
 
 REPLACED = "recipient_replaced"
 WHY_REPLACED = "Its recipient was replaced by somebody else before it was sent."
+ERASED = "erased"
+WHY_ERASED = "Somebody in the chat was erased before it was sent."
 
 # By the index message_pending_by_person. What is on the wire stays SENDING; its sender knows (Claim.decrypt_text).
 _WITHDRAW = """

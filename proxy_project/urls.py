@@ -15,6 +15,7 @@ from chats.views import (
     VirtualNumbersView,
 )
 from messaging import webhooks
+from messaging.keeping.views import ErasuresView
 from messaging.media.views import show_media
 from messaging.metrics import metrics
 from platforms.views import (
@@ -36,6 +37,7 @@ urlpatterns = [
     path("chats/<uuid:chat_id>/reopen", ReopenChatView.as_view()),
     path("chats/<uuid:chat_id>/participants/<uuid:participant_id>/replace", ReplaceParticipantView.as_view()),
     path("virtual-numbers", VirtualNumbersView.as_view()),
+    path("erasures", ErasuresView.as_view()),
     path("events", EventsView.as_view()),
     path("events/<uuid:event_id>", OneEventView.as_view()),
     path("events/<uuid:event_id>/redeliver", RedeliverView.as_view()),

@@ -1,0 +1,163 @@
+"""Take out of rows what tells of people. The rows stay: what became of each text, when, and what it cost."""
+
+import json
+import secrets
+from collections.abc import Collection
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from cryptography.fernet import InvalidToken
+from django.core.files.storage import default_storage
+
+from chats.models import Chat, Participant
+from chats.transcript import cut_out
+from messaging.models import Attachment
+from messaging.withdrawals import ERASED, WHY_ERASED
+from platforms.models import KeptAnswer
+from proxy_project.encryption import decrypt, encrypt
+from proxy_project.sql import execute_prepared
+
+# Rows that one statement changes: it takes milliseconds, and holds their locks no longer.
+AT_ONCE = 500
+
+# `direction` lets the index message_pending_by_person be used; a pending text is emptied once it is withdrawn.
+_EMPTY = """
+    UPDATE messaging_message
+       SET body = '', error_detail = '', erased_at = %(now)s
+     WHERE id IN (
+           SELECT id FROM messaging_message AS message
+            WHERE chat_id = %(chat_id)s AND erased_at IS NULL AND {whose}
+              AND NOT (direction = 'out' AND status IN ('preparing', 'queued', 'unconfirmed'))
+            ORDER BY position LIMIT %(limit)s FOR NO KEY UPDATE SKIP LOCKED)
+    RETURNING id
+"""
+_EMPTY_ALL = _EMPTY.format(whose="TRUE")
+# Theirs, the copies that were passed on and those that went to them; and what the service wrote: it may name them.
+_EMPTY_OF_PERSON = _EMPTY.format(
+    whose="""(participant_id = %(participant_id)s OR kind NOT IN ('text', 'relay')
+              OR relays_id IN (SELECT id FROM messaging_message
+                                WHERE chat_id = %(chat_id)s AND participant_id = %(participant_id)s))"""
+)
+_WITHDRAW = """
+    UPDATE messaging_message
+       SET status = 'failed', due_at = NULL, failed_at = %(now)s, error_code = %(code)s, error_detail = %(detail)s,
+           error_kind = 'recipient'
+     WHERE participant_id IN (SELECT id FROM chats_participant WHERE chat_id = %(chat_id)s)
+       AND direction = 'out' AND status IN ('preparing', 'queued', 'unconfirmed')
+"""
+_OTHERS_TEXTS = """
+    SELECT id, body FROM messaging_message
+     WHERE chat_id = %(chat_id)s AND erased_at IS NULL AND body <> ''
+       AND NOT (direction = 'out' AND status IN ('preparing', 'queued', 'sending', 'unconfirmed'))
+"""
+_REPLACE_BODY = "UPDATE messaging_message SET body = %(new)s WHERE id = %(id)s AND body = %(old)s"
+_EVENTS = "SELECT id, payload FROM platforms_event WHERE chat_id = %(chat_id)s"
+_REPLACE_PAYLOAD = "UPDATE platforms_event SET payload = %(new)s WHERE id = %(id)s AND payload = %(old)s"
+
+
+def empty_texts(*, chat_id: UUID, now: datetime, of: UUID | None = None, limit: int = AT_ONCE) -> int:
+    """Empty up to `limit` texts of a chat, or those that tell of the participant `of`; return how many.
+
+    Rows that somebody else holds, and texts that still wait to be sent, are left.
+    """
+    params = {"chat_id": chat_id, "participant_id": of, "now": now, "limit": limit}
+    return len(execute_prepared(_EMPTY_OF_PERSON if of else _EMPTY_ALL, params))
+
+
+def withdraw_all(*, chat_id: UUID, now: datetime) -> None:
+    """Fail what still waits to be sent in a chat. What is on the wire is refused if it comes back (Claim)."""
+    execute_prepared(_WITHDRAW, {"chat_id": chat_id, "now": now, "code": ERASED, "detail": WHY_ERASED})
+
+
+def cut_out_of_texts(*, chat_id: UUID, phone_number: str, name: str) -> None:
+    """Cut the number and the name of somebody out of the texts of a chat that are left, the other person's."""
+    for message_id, old in execute_prepared(_OTHERS_TEXTS, {"chat_id": chat_id}):
+        body = _decrypt(old)
+        if body and (left := cut_out(body, phone_number=phone_number, name=name)) != body:
+            execute_prepared(_REPLACE_BODY, {"id": message_id, "old": old, "new": encrypt(left)})
+
+
+def forget_people(*, people: Collection[Participant]) -> None:
+    """Take names and numbers from participants; their digests become some that nobody has."""
+    for person in people:
+        Participant.objects.filter(pk=person.pk).update(name="", phone_number="", phone_digest=secrets.token_bytes(32))
+
+
+def forget_metadata(*, chat_id: UUID) -> None:
+    """Empty what the platform keeps with a chat: it may name people."""
+    Chat.objects.filter(pk=chat_id).update(metadata={})
+
+
+def scrub_events(*, chat_id: UUID, people: Collection[UUID] | None = None) -> None:
+    """Take names, numbers and metadata out of the events of a chat: those of `people`, or of everybody."""
+    for event_id, old in execute_prepared(_EVENTS, {"chat_id": chat_id}):
+        payload = _decrypt(old)
+        if payload is None:
+            new = encrypt("{}")
+        else:
+            data = json.loads(payload)
+            scrubbed = scrub(data, people=people)
+            if scrubbed == data:
+                continue
+            new = encrypt(json.dumps(scrubbed, ensure_ascii=False))
+        execute_prepared(_REPLACE_PAYLOAD, {"id": event_id, "old": old, "new": new})
+
+
+def scrub_answers(*, platform_id: UUID, people: Collection[UUID]) -> None:
+    """Take `people` out of the answers that are kept for repeated requests of a platform, a day's worth."""
+    ids = [str(person) for person in people]
+    for answer in KeptAnswer.objects.filter(platform=platform_id).defer("body").iterator():
+        body = _read_answer(answer)
+        if body and any(person in body for person in ids):
+            scrubbed = json.dumps(scrub(json.loads(body), people=people), ensure_ascii=False)
+            KeptAnswer.objects.filter(pk=answer.pk).update(body=scrubbed)
+
+
+def forget_files(*, chat_id: UUID, of: UUID | None = None) -> int:
+    """Delete what was attached in a chat, or by the participant `of`, and return how many files.
+
+    Talks to the storage, so no transaction should be open. First the file: an error leaves the row for the next time.
+    """
+    attachments = Attachment.objects.filter(message__chat=chat_id)
+    if of:
+        attachments = attachments.filter(message__participant=of)
+    # Whoever is fetching one now finds that it is not theirs any more, and deletes what they have stored.
+    attachments.filter(status=Attachment.Status.WAITING).update(
+        status=Attachment.Status.FORGOTTEN, source_url="", due_at=None
+    )
+    forgotten = 0
+    for attachment in attachments.filter(status=Attachment.Status.STORED).only("file"):
+        default_storage.delete(attachment.file)
+        mine = Attachment.objects.filter(pk=attachment.pk, status=Attachment.Status.STORED, file=attachment.file)
+        forgotten += mine.update(status=Attachment.Status.FORGOTTEN, file="")
+    return forgotten
+
+
+def scrub(value: Any, *, people: Collection[UUID] | None) -> Any:
+    """Return JSON as the API shows it without what tells of `people`, or of anybody: a copy."""
+    if isinstance(value, list):
+        return [scrub(each, people=people) for each in value]
+    if not isinstance(value, dict):
+        return value
+    copy = {key: scrub(each, people=people) for key, each in value.items()}
+    if "metadata" in copy:
+        copy["metadata"] = {}
+    if "phone_number" in copy and (people is None or copy.get("id") in {str(person) for person in people}):
+        copy |= {"name": "", "phone_number": ""}
+    return copy
+
+
+def _read_answer(answer: KeptAnswer) -> str | None:
+    try:
+        return answer.body
+    except InvalidToken:
+        return None
+
+
+def _decrypt(token: str) -> str | None:
+    """Return the text, or None when its key is missing."""
+    try:
+        return decrypt(token)
+    except InvalidToken:
+        return None

@@ -130,6 +130,7 @@ def test_they_can_chat_again_and_are_not_erased_twice(api, chat):
     assert Chat.objects.get(pk=again.json()["id"]).status == "open"
 
 
+@pytest.mark.django_db(transaction=True)
 def test_what_waits_to_be_sent_in_their_chats_is_not_sent(chat, sara, omar):
     receive("to be passed on")
     make_queued(omar, "from the service")

@@ -247,7 +247,7 @@ class StartChatSerializer(TimesSerializer):
         allow_null=True,
         max_length=100,
         help_text="Your own id of the chat. The same reference again returns the same chat. It is kept in clear "
-        "and for good: name nobody in it. What does, belongs into `metadata`, which is encrypted, and erased with the chat.",
+        "and for good: name nobody in it. Names belong into `metadata`, which is encrypted, and erased with the chat.",
     )
     starts_at = ZonedDateTimeField(
         required=False,

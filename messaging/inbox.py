@@ -47,7 +47,7 @@ _LOG_OF_PERSON = _LOG.format(
     only_if="FROM (SELECT FROM chats_participant WHERE id = %(participant_id)s::uuid"
     " AND phone_digest = %(digest)s::bytea FOR SHARE) AS writer"
 )
-_IS_LOGGED = "SELECT FROM messaging_message WHERE gateway_id = %(gateway_id)s AND direction = 'in'"
+_IS_LOGGED = "SELECT 1 FROM messaging_message WHERE gateway_id = %(gateway_id)s AND direction = 'in'"
 
 # One statement is one transaction: a relay takes two round trips to the database, with the lookup. It locks the
 # chat's row first, as do those who end a chat or replace somebody: what was looked up holds, or nothing is stored.
@@ -115,7 +115,8 @@ def log_only(
 ) -> tuple[bool, UUID | None]:
     """Write the inbound row of a text that goes to nobody, in the caller's transaction.
 
-    `obstacle` says why a text is BLOCKED. Returns whether its writer is still the one of `match`, and the id; without one, the text was stored before.
+    `obstacle` says why a text is BLOCKED. Returns whether its writer is still the one of `match`, and the id; without
+    one, the text was stored before.
     """
     writer = None if status is Status.UNMATCHED else match.sender
     row = _row(text, match.virtual_number_id, writer, status, obstacle)

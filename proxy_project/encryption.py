@@ -91,7 +91,7 @@ class EncryptedJSONField(models.JSONField):
     """
 
     def from_db_value(self, value: Any, expression: Any, connection: Any) -> Any:
-        stored = super().from_db_value(value, expression, connection)  # type: ignore[misc]
+        stored = super().from_db_value(value, expression, connection)
         if not isinstance(stored, str):
             return stored
         text = _read(stored)

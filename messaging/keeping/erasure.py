@@ -13,7 +13,7 @@ from chats.services.locking import lock_chat, lock_people
 from messaging.keeping.scrubbing import (
     AT_ONCE,
     cut_out_of_texts,
-    empty_texts,
+    empty_texts_of,
     forget_files,
     forget_metadata,
     forget_people,
@@ -81,23 +81,23 @@ def list_erasures() -> Iterator[dict[str, str | None]]:
     for erasure in Erasure.objects.order_by("erased_at"):
         yield {
             "phone_digest": bytes(erasure.phone_digest).hex(),
-            "platform": erasure.platform_id and str(erasure.platform_id),
+            "platform": str(erasure.platform_id) if erasure.platform_id else None,
             "erased_at": erasure.erased_at.isoformat(),
         }
 
 
 def take_erasures(erasures: Iterable[dict[str, str | None]]) -> int:
     """Note erasures as `list_erasures` gave them, those of platforms that are there; return how many."""
-    platforms = set(Platform.objects.values_list("pk", flat=True))
+    platforms = Platform.objects.in_bulk()
     taken = 0
     for each in erasures:
-        platform_id = each["platform"] and UUID(each["platform"])
-        if platform_id and platform_id not in platforms:
+        platform = platforms.get(UUID(each["platform"])) if each["platform"] else None
+        if each["platform"] and platform is None:
             continue
         at = datetime.fromisoformat(each["erased_at"] or "")
         erasure, is_new = Erasure.objects.get_or_create(
             phone_digest=bytes.fromhex(each["phone_digest"] or ""),
-            platform_id=platform_id or None,
+            platform=platform,
             defaults={"erased_at": at},
         )
         if not is_new and erasure.erased_at < at:
@@ -134,7 +134,7 @@ def _erase_participant(participant_id: UUID, chat_id: UUID, digest: bytes, now: 
         if chat.status != Chat.Status.ENDED:
             end_chat(chat_id=chat_id, reason=REASON, now=now)
         withdraw_all(chat_id=chat_id, now=now)
-        texts = empty_texts(chat_id=chat_id, of=participant_id, now=now, limit=1_000_000)
+        texts = empty_texts_of(participant_id=participant_id, chat_id=chat_id, now=now)
         cut_out_of_texts(chat_id=chat_id, phone_number=person.phone_number, name=person.name)
         forget_people(people=[person])
         forget_metadata(chat_id=chat_id)

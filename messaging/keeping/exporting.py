@@ -67,4 +67,4 @@ def _describe_text(message: Message) -> dict[str, Any]:
 
 
 def _show(moment: datetime | None) -> str | None:
-    return moment and show_time(moment)
+    return show_time(moment) if moment else None

@@ -10,12 +10,13 @@ from django.db.models import Q
 from chats.models import Chat, Participant
 from messaging.keeping.scrubbing import (
     AT_ONCE,
-    empty_texts,
+    empty_some_texts,
     forget_files,
     forget_metadata,
     forget_people,
     scrub_events,
 )
+from messaging.models import Message
 from proxy_project.sql import execute_planned, execute_prepared
 
 # Of each platform the oldest, by the index chat_to_erase. Digests are needed for the cool-down, and a chat with a text
@@ -91,8 +92,11 @@ def _erase_chat(chat_id: UUID, now: datetime) -> bool:
         # From here on nobody can reopen it, and no late text finds it.
         forget_people(people=Participant.objects.filter(chat=chat_id).only("pk"))
         forget_metadata(chat_id=chat_id)
-    while empty_texts(chat_id=chat_id, now=now):
+    while empty_some_texts(chat_id=chat_id, now=now):
         pass
+    if Message.objects.filter(chat=chat_id, erased_at=None).exists():
+        return False
     forget_files(chat_id=chat_id)
-    scrub_events(chat_id=chat_id)
+    with transaction.atomic():
+        scrub_events(chat_id=chat_id)
     return bool(Chat.objects.filter(pk=chat_id, erased_at=None).update(erased_at=now))

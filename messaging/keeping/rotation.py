@@ -166,14 +166,14 @@ def list_tables() -> list[_Table]:
     tables = []
     for model in apps.get_models():
         columns = [
-            _Column(each.column, isinstance(each, EncryptedJSONField))
+            _Column(str(each.column), isinstance(each, EncryptedJSONField))
             for each in model._meta.local_concrete_fields
             if isinstance(each, EncryptedTextField | EncryptedJSONField)
         ]
         if columns and model._meta.managed and not model._meta.proxy:
             key = model._meta.pk
             key_type = "uuid" if isinstance(key, models.UUIDField) else "bigint"
-            tables.append(_Table(model._meta.db_table, key.column, key_type, columns))
+            tables.append(_Table(model._meta.db_table, str(key.column), key_type, columns))
     return tables
 
 

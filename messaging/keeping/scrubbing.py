@@ -29,15 +29,16 @@ _EMPTY = """
            SELECT id FROM messaging_message AS message
             WHERE chat_id = %(chat_id)s AND erased_at IS NULL AND {whose}
               AND NOT (direction = 'out' AND status IN ('preparing', 'queued', 'unconfirmed'))
-            ORDER BY position LIMIT %(limit)s FOR NO KEY UPDATE SKIP LOCKED)
+            ORDER BY position LIMIT %(limit)s FOR NO KEY UPDATE {wait})
     RETURNING id
 """
-_EMPTY_ALL = _EMPTY.format(whose="TRUE")
+_EMPTY_ALL = _EMPTY.format(whose="TRUE", wait="SKIP LOCKED")
 # Theirs, the copies that were passed on and those that went to them; and what the service wrote: it may name them.
 _EMPTY_OF_PERSON = _EMPTY.format(
     whose="""(participant_id = %(participant_id)s OR kind NOT IN ('text', 'relay')
               OR relays_id IN (SELECT id FROM messaging_message
-                                WHERE chat_id = %(chat_id)s AND participant_id = %(participant_id)s))"""
+                                WHERE chat_id = %(chat_id)s AND participant_id = %(participant_id)s))""",
+    wait="",
 )
 _WITHDRAW = """
     UPDATE messaging_message
@@ -50,19 +51,25 @@ _OTHERS_TEXTS = """
     SELECT id, body FROM messaging_message
      WHERE chat_id = %(chat_id)s AND erased_at IS NULL AND body <> ''
        AND NOT (direction = 'out' AND status IN ('preparing', 'queued', 'sending', 'unconfirmed'))
+       FOR NO KEY UPDATE
 """
-_REPLACE_BODY = "UPDATE messaging_message SET body = %(new)s WHERE id = %(id)s AND body = %(old)s"
-_EVENTS = "SELECT id, payload FROM platforms_event WHERE chat_id = %(chat_id)s"
-_REPLACE_PAYLOAD = "UPDATE platforms_event SET payload = %(new)s WHERE id = %(id)s AND payload = %(old)s"
+_REPLACE_BODY = "UPDATE messaging_message SET body = %(new)s WHERE id = %(id)s"
+_EVENTS = "SELECT id, payload FROM platforms_event WHERE chat_id = %(chat_id)s FOR NO KEY UPDATE"
+_REPLACE_PAYLOAD = "UPDATE platforms_event SET payload = %(new)s WHERE id = %(id)s"
 
 
-def empty_texts(*, chat_id: UUID, now: datetime, of: UUID | None = None, limit: int = AT_ONCE) -> int:
-    """Empty up to `limit` texts of a chat, or those that tell of the participant `of`; return how many.
+def empty_some_texts(*, chat_id: UUID, now: datetime, limit: int = AT_ONCE) -> int:
+    """Empty up to `limit` texts of a chat, and return how many; rows that somebody else holds are left."""
+    return len(execute_prepared(_EMPTY_ALL, {"chat_id": chat_id, "now": now, "limit": limit}))
 
-    Rows that somebody else holds, and texts that still wait to be sent, are left.
+
+def empty_texts_of(*, participant_id: UUID, chat_id: UUID, now: datetime) -> int:
+    """Empty every text of a chat that tells of a participant, waiting for whoever holds one; return how many.
+
+    What still waits to be sent is left: withdraw it first.
     """
-    params = {"chat_id": chat_id, "participant_id": of, "now": now, "limit": limit}
-    return len(execute_prepared(_EMPTY_OF_PERSON if of else _EMPTY_ALL, params))
+    params = {"chat_id": chat_id, "participant_id": participant_id, "now": now, "limit": None}
+    return len(execute_prepared(_EMPTY_OF_PERSON, params))
 
 
 def withdraw_all(*, chat_id: UUID, now: datetime) -> None:
@@ -71,11 +78,14 @@ def withdraw_all(*, chat_id: UUID, now: datetime) -> None:
 
 
 def cut_out_of_texts(*, chat_id: UUID, phone_number: str, name: str) -> None:
-    """Cut the number and the name of somebody out of the texts of a chat that are left, the other person's."""
+    """Cut the number and the name of somebody out of the texts of a chat that are left, the other person's.
+
+    Belongs into a transaction, which holds the texts.
+    """
     for message_id, old in execute_prepared(_OTHERS_TEXTS, {"chat_id": chat_id}):
         body = _decrypt(old)
         if body and (left := cut_out(body, phone_number=phone_number, name=name)) != body:
-            execute_prepared(_REPLACE_BODY, {"id": message_id, "old": old, "new": encrypt(left)})
+            execute_prepared(_REPLACE_BODY, {"id": message_id, "new": encrypt(left)})
 
 
 def forget_people(*, people: Collection[Participant]) -> None:
@@ -90,7 +100,10 @@ def forget_metadata(*, chat_id: UUID) -> None:
 
 
 def scrub_events(*, chat_id: UUID, people: Collection[UUID] | None = None) -> None:
-    """Take names, numbers and metadata out of the events of a chat: those of `people`, or of everybody."""
+    """Take names, numbers and metadata out of the events of a chat: those of `people`, or of everybody.
+
+    Belongs into a transaction, which holds the events.
+    """
     for event_id, old in execute_prepared(_EVENTS, {"chat_id": chat_id}):
         payload = _decrypt(old)
         if payload is None:
@@ -101,7 +114,7 @@ def scrub_events(*, chat_id: UUID, people: Collection[UUID] | None = None) -> No
             if scrubbed == data:
                 continue
             new = encrypt(json.dumps(scrubbed, ensure_ascii=False))
-        execute_prepared(_REPLACE_PAYLOAD, {"id": event_id, "old": old, "new": new})
+        execute_prepared(_REPLACE_PAYLOAD, {"id": event_id, "new": new})
 
 
 def scrub_answers(*, platform_id: UUID, people: Collection[UUID]) -> None:

@@ -122,6 +122,19 @@ def test_what_another_transaction_holds_is_left_for_the_next_time(settings, chat
     assert erase_old_chats(now=now) == 1
 
 
+def test_a_text_that_another_transaction_holds_is_emptied_all_the_same(settings, chat):
+    settings.KEEP_FOR_DAYS = 1
+    now = timezone.now()
+    receive("the blue gate")
+    Message.objects.filter(direction="out").update(status="delivered", due_at=None)
+    end_chat(chat_id=chat.pk, reason="test", now=now - timedelta(days=2))
+    with transaction.atomic():
+        list(Message.objects.filter(direction="in").select_for_update())
+        assert at_once([lambda: erase_old_chats(now=now)]) == [0]
+    assert erase_old_chats(now=now) == 1
+    assert_absent(read_everything(), "the blue gate", "Sara", *spellings(SARA))
+
+
 def test_an_operator_reads_while_the_chat_is_erased(settings, chat):
     settings.KEEP_FOR_DAYS = 1
     now = timezone.now()

@@ -92,7 +92,7 @@ def test_a_chat_that_goes_on_or_has_a_text_to_send_is_left(settings, chat, omar)
 
 def test_a_chat_with_many_texts_is_erased_in_batches(settings, chat, sara, monkeypatch):
     settings.KEEP_FOR_DAYS = 1
-    monkeypatch.setattr(retention, "empty_texts", lambda **given: _empty(**given, limit=7))
+    monkeypatch.setattr(retention, "empty_some_texts", lambda **given: _empty(**given, limit=7))
     Message.objects.bulk_create(
         Message(direction="in", kind="text", status="late", chat=chat, participant=sara, body="secret")
         for _ in range(50)
@@ -102,7 +102,7 @@ def test_a_chat_with_many_texts_is_erased_in_batches(settings, chat, sara, monke
     assert not Message.objects.filter(chat=chat, erased_at=None).exists()
 
 
-_empty = retention.empty_texts
+_empty = retention.empty_some_texts
 
 
 def test_an_erased_chat_cannot_be_reopened_and_a_late_text_finds_nobody(settings, api, chat):

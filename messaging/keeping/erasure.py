@@ -112,13 +112,20 @@ def _erase(digest: bytes, platform: Platform | None, *, before: datetime, now: d
     if platform:
         people = people.filter(chat__platform=platform)
     found = list(people.order_by("chat").values_list("pk", "chat", "chat__platform"))
+    # Before, because after a crash they are not found any more; and after, because answers are given meanwhile.
+    _scrub_answers(found)
     for participant_id, chat_id, _ in found:
         total += _erase_participant(participant_id, chat_id, digest, now)
-    for platform_id in {platform_id for _, _, platform_id in found}:
-        scrub_answers(platform_id=platform_id, people=[participant_id for participant_id, _, _ in found])
+    _scrub_answers(found)
     if platform is None:
         total += Erased(texts=_erase_stranger(digest, before, now))
     return total
+
+
+def _scrub_answers(found: Iterable[tuple[UUID, UUID, UUID]]) -> None:
+    people = [participant_id for participant_id, _, _ in found]
+    for platform_id in {platform_id for _, _, platform_id in found}:
+        scrub_answers(platform_id=platform_id, people=people)
 
 
 def _erase_participant(participant_id: UUID, chat_id: UUID, digest: bytes, now: datetime) -> Erased:

@@ -39,11 +39,14 @@ _RELAY_PARAMETERS = {
     "counterpart_number_id": ":counterpart_number_id::uuid",
     "counterpart_id": ":counterpart_id::uuid",
     "segments": "1",
+    "inbound_segments": "1",
+    "inbound_price": "0.0057",
+    "inbound_currency": "'EUR'",
     "send_for_hours": "24",
 }
 _FOUND = (
     "number_id, sender_id, chat_id, counterpart_id, counterpart_number_id, ended_at, is_scheduled, was_replaced, "
-    "cool_down_hours, revision, moves_idle_end, reference, platform_told, owner_told"
+    "cool_down_hours, revision, moves_idle_end, reference, platform_told, owner_told, is_asked"
 )
 
 
@@ -73,7 +76,7 @@ def _make_script() -> str:
             f"\\set person random(1, {2 * CHATS})",
             f"\\set to_number {FIRST_VIRTUAL_NUMBER} + (:person - 1) / 2 % {VIRTUAL_NUMBERS}",
             f"SELECT * FROM ({_on_one_line(lookup)}) AS found ({_FOUND}) \\gset",
-            f"{_on_one_line(_fill_in(RELAY_STATEMENTS[False, False], _RELAY_PARAMETERS))};",
+            f"{_on_one_line(_fill_in(RELAY_STATEMENTS[False, False, False], _RELAY_PARAMETERS))};",
             "",
         )
     )

@@ -12,7 +12,7 @@ from django.contrib.admin.views.main import PAGE_VAR, SEARCH_VAR
 from django.core.exceptions import PermissionDenied
 from django.db.models import Count, OuterRef, Prefetch, QuerySet, Subquery
 from django.db.models.functions import Coalesce
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, StreamingHttpResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
@@ -25,6 +25,7 @@ from unfold.enums import ActionVariant
 from unfold.paginator import InfinitePaginator
 from unfold.widgets import UnfoldAdminTextInputWidget
 
+from chats.csv_export import stream_csv
 from chats.models import Chat, Participant, VirtualNumber, mask
 from chats.services import (
     CannotAddVirtualNumber,
@@ -35,7 +36,8 @@ from chats.services import (
 )
 from chats.transcript import hide_numbers, name_of, read_transcript, short_id, show_time
 from messaging.models import Message
-from platforms.models import Platform, validate_no_phone_number
+from platforms.models import Platform
+from platforms.templates import validate_no_phone_number
 from proxy_project.encryption import digest_number
 
 TRANSCRIPT_LIMIT = 200
@@ -91,7 +93,7 @@ class ChatAdmin(ModelAdmin):
     show_facets = admin.ShowFacets.NEVER
     empty_state = "No chats here. A platform opens one with POST /chats."
     actions = ("end_chats",)
-    actions_detail = ("end_one_chat",)
+    actions_detail = ("export_transcript", "end_one_chat")
     change_form_after_template = "chats/transcript.html"
     fields = ("id", "platform", "reference_", "status_", "people", "created_at", "starts_at", "expires_at",
               "idle_timeout_seconds", "idle_ends_at", "ended_at", "end_reason_", "metadata_")  # fmt: skip
@@ -170,7 +172,8 @@ class ChatAdmin(ModelAdmin):
         if obj:
             context["transcript"] = read_transcript(chat=obj, limit=TRANSCRIPT_LIMIT)
             if obj.status == Chat.Status.ENDED:
-                context["actions_detail"] = []
+                end = reverse("admin:chats_chat_end_one_chat", args=[obj.pk])
+                context["actions_detail"] = [each for each in context["actions_detail"] if each["path"] != end]
         return super().render_change_form(request, context, *args, obj=obj, **kwargs)
 
     @action(description="End chats", permissions=["end"])
@@ -180,6 +183,13 @@ class ChatAdmin(ModelAdmin):
             messages.error(request, f"End at most {_count(END_AT_ONCE_LIMIT, 'chat')} at once.")
             return None
         return self._end_or_confirm(request, chats, action="end_chats")
+
+    @action(description="Export as CSV", permissions=["view"], url_path="transcript.csv", icon="download")
+    def export_transcript(self, request: HttpRequest, object_id: str) -> StreamingHttpResponse:
+        chat = self.get_object(request, object_id)
+        if chat is None:
+            raise Http404("There is no such chat.")
+        return stream_csv(chat=chat)
 
     @action(
         description="End chat",

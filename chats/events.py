@@ -77,6 +77,7 @@ def describe_participant(participant: Participant) -> dict[str, Any]:
     return {
         "id": participant.pk,
         "name": participant.name,
+        "language": participant.language or None,
         "phone_number": mask(participant.phone_number),
         "virtual_number": participant.virtual_number.number,
     }

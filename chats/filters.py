@@ -1,15 +1,18 @@
-"""Which chats a list shows, and in which pages."""
+"""Which chats and messages a list shows, and in which pages."""
 
+from collections.abc import Sequence
+from datetime import datetime, timedelta
 from typing import Any
+from uuid import UUID
 
-from django.utils.dateparse import parse_datetime
-from django.utils.timezone import is_aware
+from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models.functions import Coalesce
 from django_filters import rest_framework as filters
-from rest_framework.exceptions import NotFound, ValidationError
-from rest_framework.pagination import Cursor, CursorPagination
-from rest_framework.request import Request
 
-from chats.models import Chat
+from chats.models import Chat, Participant
+from messaging.models import Message
+from platforms.models import Platform
+from proxy_project.pages import Pages, TimePages
 
 # Of chats.pool.Forecast: an example, and what it is.
 _FORECAST = {
@@ -23,70 +26,97 @@ _FORECAST = {
 }
 
 
+# The clocks of two machines, at most.
+_CLOCKS_DIFFER = timedelta(hours=1)
+
+
 class ChatFilter(filters.FilterSet):
-    status = filters.ChoiceFilter(choices=Chat.Status.choices)
-    reference = filters.CharFilter(max_length=100)
+    status = filters.MultipleChoiceFilter(
+        choices=Chat.Status.choices,
+        method="filter_status",
+        help_text="Only chats of this status; repeat it for more.",
+    )
+    reference = filters.CharFilter(max_length=100, help_text="The chat with this reference of yours.")
+    person = filters.UUIDFilter(
+        method="filter_person",
+        help_text="The id of a participant: every chat of the person who has the same phone number.",
+    )
+    virtual_number = filters.UUIDFilter(
+        method="filter_virtual_number", help_text="The id of a virtual number: the chats that are or were on it."
+    )
+    started_after = filters.IsoDateTimeFilter(
+        field_name="started_at", lookup_expr="gte", help_text="Started then or later, such as 2030-01-31T18:00:00Z."
+    )
+    started_before = filters.IsoDateTimeFilter(
+        field_name="started_at", method="filter_before", help_text="Started earlier than that."
+    )
+    ended_after = filters.IsoDateTimeFilter(
+        field_name="ended_at", lookup_expr="gte", help_text="Ended then or later; a chat that goes on has not ended."
+    )
+    ended_before = filters.IsoDateTimeFilter(
+        field_name="ended_at", method="filter_before", help_text="Ended earlier than that."
+    )
 
     class Meta:
         model = Chat
-        fields = ["status", "reference"]
+        fields = ["reference"]
+
+    def filter_queryset(self, queryset: QuerySet[Chat]) -> QuerySet[Chat]:
+        # As the index chat_by_start has it.
+        return super().filter_queryset(queryset.alias(started_at=Coalesce("starts_at", "created_at")))
+
+    def filter_status(self, queryset: QuerySet[Chat], name: str, value: Sequence[str]) -> QuerySet[Chat]:
+        return queryset.filter(status__in=value) if value else queryset
+
+    def filter_before(self, queryset: QuerySet[Chat], name: str, value: datetime) -> QuerySet[Chat]:
+        # Nothing starts or ends before it was made. Said as well, the newer chats are not read at all.
+        return queryset.filter(**{f"{name}__lt": value}, created_at__lt=value + _CLOCKS_DIFFER)
+
+    def filter_person(self, queryset: QuerySet[Chat], name: str, value: UUID) -> QuerySet[Chat]:
+        # Somebody of another platform's chats is nobody here.
+        people = Participant.objects.filter(pk=value, chat__platform=self.request.user)
+        digest = people.values_list("phone_digest", flat=True).first()
+        return queryset.none() if digest is None else filter_by_digest(queryset, bytes(digest))
+
+    def filter_virtual_number(self, queryset: QuerySet[Chat], name: str, value: UUID) -> QuerySet[Chat]:
+        return queryset.filter(Exists(Participant.objects.filter(chat=OuterRef("pk"), virtual_number=value)))
 
 
-class Pages(CursorPagination):
-    """Pages that stay where they are while rows are added; a wrong parameter is an error."""
+class MessageFilter(filters.FilterSet):
+    direction = filters.ChoiceFilter(choices=Message.Direction.choices)
+    kind = filters.MultipleChoiceFilter(
+        choices=Message.Kind.choices, method="filter_any", help_text="Only this kind; repeat it for more."
+    )
+    status = filters.MultipleChoiceFilter(
+        choices=Message.Status.choices, method="filter_any", help_text="Only this status; repeat it for more."
+    )
+    after = filters.IsoDateTimeFilter(
+        field_name="created_at", lookup_expr="gte", help_text="Logged then or later, such as 2030-01-31T18:00:00Z."
+    )
+    before = filters.IsoDateTimeFilter(field_name="created_at", lookup_expr="lt", help_text="Logged earlier than that.")
 
-    page_size = 50
-    page_size_query_param = "page_size"
-    max_page_size = 200
-    page_size_query_description = "How many results a page has: at most 200, and 50 when not given."
+    class Meta:
+        model = Message
+        fields = ["direction"]
 
-    def paginate_queryset(self, queryset: Any, request: Request, view: Any = None) -> list[Any] | None:
-        filterset = getattr(view, "filterset_class", None)
-        known = {"cursor", "page_size", *(filterset.base_filters if filterset else ())}
-        if not known.issuperset(request.query_params):
-            # A filter with a typing error would show everything, to somebody who believes it does not.
-            message = f"There is no such parameter; there are {', '.join(sorted(known))}."
-            raise ValidationError(message, code="unknown_parameter")
-        return super().paginate_queryset(queryset, request, view)
-
-    def get_paginated_response_schema(self, schema: dict[str, Any]) -> dict[str, Any]:
-        page: dict[str, Any] = super().get_paginated_response_schema(schema)
-        for name in ("next", "previous"):
-            page["properties"][name]["example"] = "https://texting.example.com/chats?cursor=cD0yMDMwLTAx"
-        return page
-
-    def get_page_size(self, request: Request) -> int:
-        text = request.query_params.get("page_size", str(self.page_size))
-        if not (text.isascii() and text.isdecimal() and len(text) < 10 and int(text) > 0):
-            raise ValidationError({"page_size": ["Must be a number of at least 1."]})
-        return min(int(text), self.max_page_size)
-
-    def decode_cursor(self, request: Request) -> Cursor | None:
-        refused = ValidationError({"cursor": ["Take the cursor from `next` or `previous` of a page."]})
-        try:
-            cursor = super().decode_cursor(request)
-        except NotFound:
-            raise refused from None
-        if cursor and cursor.position is not None and not self.is_position(str(cursor.position)):
-            raise refused
-        return cursor
-
-    def is_position(self, text: str) -> bool:
-        """Tell whether `text`, from a cursor that anybody can make, is a value the rows can be ordered by."""
-        raise NotImplementedError
+    def filter_any(self, queryset: QuerySet[Message], name: str, value: Sequence[str]) -> QuerySet[Message]:
+        return queryset.filter(**{f"{name}__in": value}) if value else queryset
 
 
-class ChatPages(Pages):
+def find_person(*, platform: Platform, digest: bytes) -> UUID | None:
+    """Return the id of a participant of the platform's chats, former ones too, who has this phone digest."""
+    people = Participant.objects.filter(chat__platform=platform, phone_digest=digest)
+    return people.order_by("-pk").values_list("pk", flat=True).first()
+
+
+def filter_by_digest(chats: QuerySet[Chat], digest: bytes) -> QuerySet[Chat]:
+    """Return those of one person."""
+    # Read first by the index participant_by_phone: they are few.
+    return chats.filter(pk__in=Participant.objects.filter(phone_digest=digest).order_by().values("chat"))
+
+
+class ChatPages(TimePages):
     """Newest first."""
-
-    ordering = "-created_at"
-
-    def is_position(self, text: str) -> bool:
-        try:
-            moment = parse_datetime(text)
-        except ValueError:
-            return False
-        return moment is not None and is_aware(moment)
 
 
 class VirtualNumberPages(Pages):

@@ -41,6 +41,8 @@ class Match:
     reference: str | None = None
     platform_told: UUID | None = None
     owner_told: UUID | None = None
+    # Whether the platform wants to be asked before a text is passed on.
+    is_asked: bool = False
 
 
 # At most one open or scheduled chat goes with a number and a digest: `open_chat_is_named_by_both_numbers`.
@@ -50,7 +52,8 @@ _FIND = """
            CASE WHEN over.at IS NOT NULL
                 THEN (SELECT cool_down_hours FROM platforms_platform WHERE id = chat.platform_id) END,
            chat.revision, chat.idle_ends_at < now() + chat.idle_timeout_seconds * interval '1 second',
-           chat.reference, platform.id, owner.id
+           chat.reference, CASE WHEN platform.records_events THEN platform.id END, owner.id,
+           COALESCE(platform.asks_for_approval, FALSE)
       FROM chats_virtualnumber number
       LEFT JOIN LATERAL (
                SELECT id, chat_id, ended_at, replaced_at
@@ -67,7 +70,7 @@ _FIND = """
       LEFT JOIN chats_participant counterpart
         ON counterpart.chat_id = sender.chat_id AND counterpart.id <> sender.id AND counterpart.ended_at IS NULL
        AND chat.status = 'open'
-      LEFT JOIN platforms_platform platform ON platform.id = chat.platform_id AND platform.records_events
+      LEFT JOIN platforms_platform platform ON platform.id = chat.platform_id
       LEFT JOIN platforms_platform owner ON owner.id = number.platform_id AND owner.records_events
      WHERE number.number = %(to_number)s
 """
@@ -80,7 +83,7 @@ def find_match(*, from_number: str, to_number: str) -> Match:
         return Match(None, None, None, None)
     number_id, sender_id, chat_id, counterpart_id, counterpart_number_id, ended_at, *others = rows[0]
     is_scheduled, was_replaced, cool_down_hours, revision, moves_idle_end, *told = others
-    reference, platform_told, owner_told = told
+    reference, platform_told, owner_told, is_asked = told
     if not sender_id:
         return Match(number_id, None, None, None, owner_told=owner_told)
     return Match(
@@ -96,4 +99,5 @@ def find_match(*, from_number: str, to_number: str) -> Match:
         reference=reference,
         platform_told=platform_told,
         owner_told=owner_told,
+        is_asked=is_asked,
     )

@@ -4,9 +4,10 @@ from django.contrib.postgres.fields import ArrayField
 from django.core.validators import MinValueValidator, RegexValidator
 from django.db import models
 from django.db.models import Q
-from django.db.models.functions import Now
+from django.db.models.functions import Coalesce, Now
 
 from platforms.models import Platform
+from platforms.templates import LONGEST_TAG
 from proxy_project.encryption import UNREADABLE, EncryptedJSONField, EncryptedTextField
 from proxy_project.ids import make_id
 
@@ -114,6 +115,8 @@ class Chat(models.Model):
     # The end after silence: how much of it, and when it will have been enough; texts move that, coarsely.
     idle_timeout_seconds = models.PositiveIntegerField(null=True, blank=True)
     idle_ends_at = models.DateTimeField(null=True, blank=True)
+    # Which `expires_at` the platform was told of as coming soon; one that is moved is told of again.
+    told_of_end_at = models.DateTimeField(null=True, blank=True, editable=False)
     # How often it changed who is texted here. A relay that was decided on before is decided anew.
     revision = models.PositiveIntegerField(default=0, db_default=0, editable=False)
     created_at = models.DateTimeField(auto_now_add=True)
@@ -142,11 +145,15 @@ class Chat(models.Model):
             ),
         )
         indexes = (
-            # GET /chats: a platform's chats, newest first, also by status.
+            # GET /chats: a platform's chats, newest first.
             models.Index(fields=["platform", "created_at"], name="chat_by_platform"),
+            # GET /chats?status=: the few that are open, among many that have ended.
+            models.Index(fields=["platform", "status", "created_at"], name="chat_by_status"),
+            # GET /chats?started_after=&started_before=.
+            models.Index("platform", Coalesce("starts_at", "created_at"), name="chat_by_start"),
             # The admin's list, over all platforms.
             models.Index(fields=["created_at"], name="chat_newest"),
-            # The worker that ends chats on time.
+            # The worker that ends chats on time, and tells platforms a while before.
             models.Index(
                 fields=["expires_at"],
                 condition=Q(status="open", expires_at__isnull=False),
@@ -161,6 +168,7 @@ class Chat(models.Model):
             # The worker that starts chats on time.
             models.Index(fields=["starts_at"], condition=Q(status="scheduled"), name="chat_to_start"),
             # GET /virtual-numbers: a platform's chats that hold a number, or whose people cool down from it.
+            # GET /chats?ended_after=&ended_before=.
             models.Index(fields=["platform", "ended_at"], name="chat_by_end"),
             # The worker that erases what has been kept for long enough: a platform's oldest chats first.
             models.Index(
@@ -185,6 +193,8 @@ class Participant(models.Model):
     chat = models.ForeignKey(Chat, on_delete=models.CASCADE, related_name="participants")
     position = models.PositiveSmallIntegerField(help_text="1 or 2: the order in which the platform named them.")
     name = EncryptedTextField(blank=True, default="")
+    # BCP 47: in what language the service texts them; empty: the platform's.
+    language = models.CharField(max_length=LONGEST_TAG, blank=True, default="", db_default="")
     phone_number = EncryptedTextField()
     phone_digest = models.BinaryField()
     virtual_number = models.ForeignKey(
@@ -225,6 +235,8 @@ class Participant(models.Model):
                 condition=Q(ended_at__isnull=True),
                 name="participant_open_by_number",
             ),
+            # GET /chats?virtual_number=: the chats on a number, which may be few among many.
+            models.Index(fields=["virtual_number", "chat"], name="participant_by_number"),
         )
 
     def __str__(self) -> str:

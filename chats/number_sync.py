@@ -12,17 +12,26 @@ from enum import Enum
 import phonenumbers
 import structlog
 from django.conf import settings
-from django.db import connection
+from django.db import connection, transaction
 
 from chats.models import Participant, VirtualNumber, mask
 from chats.services import CannotAddVirtualNumber, VirtualNumberExists, add_virtual_number
 from messaging.gateways import Account, OwnedNumber
 from messaging.models import GatewayAccount
 from messaging.pauses import ACCOUNT
+from platforms.event_types import EventType
+from platforms.events import record_event
 
 log = structlog.get_logger(__name__)
 
 _LOCK_KEY = int.from_bytes(b"numbers", "big")
+
+
+# What the platform is told that alone uses a number, by its flag.
+_PROBLEMS = {
+    "missing_since": ("missing", "The number is no longer rented, so no text goes through it."),
+    "unlinked_since": ("not_linked", "The number is not linked to the service, so texts to it do not arrive."),
+}
 
 
 class ChangeKind(Enum):
@@ -173,10 +182,23 @@ def _judge_link(row: VirtualNumber, owned: OwnedNumber, *, now: datetime) -> Ite
 
 
 def _flag(row: VirtualNumber, name: str, now: datetime) -> bool:
-    """Set a flag; return whether it was not set before. Nobody else moves it: we are alone."""
+    """Set a flag, and tell the platform that owns the number; return whether it was not set before.
+
+    Nobody else moves it: we are alone.
+    """
     if getattr(row, name) is not None:
         return False
-    return bool(VirtualNumber.objects.filter(pk=row.pk).update(**{name: now}))
+    with transaction.atomic():
+        is_flagged = bool(VirtualNumber.objects.filter(pk=row.pk).update(**{name: now}))
+        if is_flagged and row.platform_id:
+            code, detail = _PROBLEMS[name]
+            record_event(
+                platform_id=row.platform_id,
+                type=EventType.NUMBER_PROBLEM,
+                data={"virtual_number": row.number, "code": code, "detail": detail},
+                now=now,
+            )
+    return is_flagged
 
 
 def _clear(row: VirtualNumber, name: str) -> bool:

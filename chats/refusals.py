@@ -11,11 +11,14 @@ from chats.models import Participant
 from chats.services import (
     AlreadyReplaced,
     HasEnded,
+    HasNotStarted,
     HasStarted,
     ImpossibleTime,
     PersonIsVirtualNumber,
+    RecipientOptedOut,
     ReferenceTaken,
     SamePerson,
+    UnknownRecipient,
     UnknownVirtualNumber,
     VirtualNumberTaken,
     VirtualNumberTakesNoChats,
@@ -86,6 +89,12 @@ def _explain(error: Exception, locate: Locate) -> APIException | None:
             return Conflict(locate(error.people, ErrorDetail(_NO_NUMBER_LEFT, code="no_free_number")))
         case HasStarted():
             return Conflict({"starts_at": [message]}, code="chat_started")
+        case HasNotStarted():
+            return Conflict(message, code="chat_not_started")
+        case UnknownRecipient():
+            return ValidationError({"to": [message]}, code="no_such_participant")
+        case RecipientOptedOut():
+            return Conflict(message, code="recipient_opted_out")
         case HasEnded():
             return Conflict(message, code="chat_ended")
         case AlreadyReplaced():

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from drf_spectacular.utils import OpenApiExample, OpenApiResponse
+from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiResponse
 
 from proxy_project.errors import ErrorResponseSerializer
 
@@ -41,6 +41,32 @@ number; the new one is introduced.
 The chat shows the new person, with an id of their own, among `participants`, and the old one among
 `former_participants`. The same request again changes nothing.
 """
+LIST_CHATS = """\
+Your chats, newest first. Filters can be combined; `next` and `previous` keep them. The chats of a person are found by
+their phone number in the header `Participant-Phone-Number`, since URLs end up in logs; in the links, `person` stands
+for it. A scheduled chat starts, for `started_after` and `started_before`, at its `starts_at`.
+"""
+LIST_MESSAGES = """\
+Every text of the chat, in and out, oldest first. A text that waits for its `send_at` is there as `scheduled`, and moves
+to its place when that has come. Filters can be combined; `next` and `previous` keep them.
+"""
+EXPORT_TRANSCRIPT = """\
+The texts of the chat, oldest first, one line each, as CSV for a spreadsheet: UTF-8 with a byte order mark, times in
+ISO 8601 (UTC), phone numbers masked. What became of a text that was passed on stands in its own line. A cell that a
+spreadsheet would take for a formula begins with an apostrophe. Links to attachments expire.
+"""
+SEND_TEXT = """\
+Texts one person of an open chat, or both, from the virtual number they know; each gets a message of their own. It is
+sent in order with the texts that are passed on, and its failure is an event (`message.failed`).
+
+With `send_at` it waits until then, without holding up anything else. It fails with `chat_ended` when the chat is not
+open at that time, with `recipient_replaced` when somebody took the recipient's place meanwhile, and with `erased` as
+soon as somebody in the chat is (`POST /erasures`). Until then, `DELETE` cancels it.
+
+What stands in `media` is fetched before the text is sent, for each recipient. What cannot be fetched is left out after
+a while, and its `status` among the message's `attachments` says so; a text that would be empty then fails with
+`media_unavailable`. Contact cards and files are passed on like pictures.
+"""
 LIST_VIRTUAL_NUMBERS = """\
 The virtual numbers that your chats can have, your own and those shared with other platforms, in the order of the
 numbers. What is counted is your own chats only. `forecast` says how many more chats with others the busiest person
@@ -52,6 +78,14 @@ def error(description: str) -> OpenApiResponse:
     """Return the documentation of an error response."""
     return OpenApiResponse(ErrorResponseSerializer, description)
 
+
+PARTICIPANT_PHONE_NUMBER = OpenApiParameter(
+    "Participant-Phone-Number",
+    str,
+    OpenApiParameter.HEADER,
+    description="Only chats in which this phone number takes part, or did until it was replaced.",
+    examples=[OpenApiExample("Of Sara", value="+14155550123")],
+)
 
 _IDS = ("0198f2c4-6a10-7c3e-9d55-0b6d4c1f2a13", "0198f2d1-90b2-7a41-8f6e-51c02b7d9a20")
 
@@ -66,7 +100,7 @@ BAD_BODY = {
 }
 
 _PEOPLE = [
-    {"phone_number": "+14155550123", "name": "Sara"},
+    {"phone_number": "+14155550123", "name": "Sara", "language": "es"},
     {"phone_number": "+14155550124", "name": "Omar"},
 ]
 _CHAT: dict[str, Any] = {
@@ -79,6 +113,7 @@ _CHAT: dict[str, Any] = {
         {
             "id": "0198f2c4-6a10-7c3e-9d55-0b6d4c1f2a12",
             "name": "Sara",
+            "language": "es",
             "phone_number": "+1••••••••23",
             "virtual_number": "+14155550100",
             "introduction": {
@@ -90,6 +125,7 @@ _CHAT: dict[str, Any] = {
         {
             "id": "0198f2c4-6a10-7c3e-9d55-0b6d4c1f2a13",
             "name": "Omar",
+            "language": None,
             "phone_number": "+1••••••••24",
             "virtual_number": "+14155550100",
             "introduction": {
@@ -177,27 +213,68 @@ ENDED_CHAT = OpenApiExample(
     response_only=True,
     status_codes=["200"],
 )
-MESSAGE = OpenApiExample(
-    "A text that was passed on",
+_MESSAGE: dict[str, Any] = {
+    "id": "0198f2c5-01aa-7b01-8c11-7c2a90d3e671",
+    "direction": "out",
+    "kind": "relay",
+    "participant": "0198f2c4-6a10-7c3e-9d55-0b6d4c1f2a13",
+    "status": "delivered",
+    "text": "I am at the north exit",
+    "attachments": [],
+    "error": None,
+    "segments": 1,
+    "price": "0.008100",
+    "currency": "EUR",
+    "created_at": "2030-01-30T09:15:10.004518Z",
+    "send_at": None,
+    "sent_at": "2030-01-30T09:15:10.120311Z",
+    "delivered_at": "2030-01-30T09:15:12.730920Z",
+    "failed_at": None,
+}
+MESSAGE = OpenApiExample("A text that was passed on", value=_MESSAGE, response_only=True, status_codes=["200"])
+SEND_TEXT_REQUEST = OpenApiExample(
+    "To both people",
+    value={"text": "Your driver is on the way, in a red Skoda."},
+    request_only=True,
+)
+SEND_PICTURE_REQUEST = OpenApiExample(
+    "A picture to one of them, later",
     value={
-        "id": "0198f2c5-01aa-7b01-8c11-7c2a90d3e671",
-        "direction": "out",
-        "kind": "relay",
-        "participant": "0198f2c4-6a10-7c3e-9d55-0b6d4c1f2a13",
-        "status": "delivered",
-        "text": "I am at the north exit",
-        "attachments": [],
-        "error": None,
-        "segments": 1,
-        "price": "0.008100",
-        "currency": "EUR",
-        "created_at": "2030-01-30T09:15:10.004518Z",
-        "sent_at": "2030-01-30T09:15:10.120311Z",
-        "delivered_at": "2030-01-30T09:15:12.730920Z",
-        "failed_at": None,
+        "text": "The gate that you will leave by.",
+        "to": "0198f2c4-6a10-7c3e-9d55-0b6d4c1f2a12",
+        "media": ["https://rides.example.com/gates/4.jpg"],
+        "send_at": "2030-01-31T07:45:00Z",
+    },
+    request_only=True,
+)
+SENT_TEXT = OpenApiExample(
+    "On its way to one of them",
+    value={
+        "messages": [
+            {
+                **_MESSAGE,
+                "id": "0198f2c6-3b1d-7e02-a1f0-9d2f7b6c5e41",
+                "kind": "platform",
+                "status": "queued",
+                "text": "Your driver is on the way, in a red Skoda.",
+                "price": None,
+                "currency": None,
+                "sent_at": None,
+                "delivered_at": None,
+            }
+        ]
     },
     response_only=True,
+    status_codes=["201"],
+)
+TRANSCRIPT = OpenApiExample(
+    "A transcript",
+    value="Time,From,To,Kind,Text,Attachments,Outcome,Error,Message\r\n"
+    "2030-01-30T09:15:10Z,Sara (+1••••••••23),Omar (+1••••••••24),text,I am at the north exit,,delivered to Omar,,"
+    "0198f2c5-01aa-7b01-8c11-7c2a90d3e670\r\n",
+    response_only=True,
     status_codes=["200"],
+    media_type="text/csv",
 )
 BAD_NUMBER = OpenApiExample(
     "A number that cannot be used",
@@ -248,27 +325,51 @@ VIRTUAL_NUMBER = OpenApiExample(
 )
 
 
-def _conflict(title: str, *, code: str, detail: str) -> OpenApiExample:
+def conflict(title: str, *, code: str, detail: str, attr: str | None = None) -> OpenApiExample:
+    """Return an example of an answer with status 409."""
     return OpenApiExample(
         title,
-        value={"type": "client_error", "errors": [{"code": code, "detail": detail, "attr": None}]},
+        value={"type": "client_error", "errors": [{"code": code, "detail": detail, "attr": attr}]},
         response_only=True,
         status_codes=["409"],
     )
 
 
-CHAT_ENDED = _conflict(
+TEXT_IN_ENDED_CHAT = conflict("It has ended", code="chat_ended", detail="The chat has ended. Reopen it first.")
+NOT_SCHEDULED = conflict(
+    "It was sent",
+    code="not_scheduled",
+    detail="This is no text that waits for its time: it cannot be cancelled.",
+)
+TAKES_NO_CHATS = conflict(
+    "The named number takes no chats",
+    code="takes_no_chats",
+    detail="This virtual number takes no new chats: name another, or none.",
+)
+ITS_NUMBER_TAKES_NO_CHATS = conflict(
+    "Its number takes no chats",
+    code="takes_no_chats",
+    detail="The chat's virtual number takes no new chats. Start a new chat instead.",
+)
+CHAT_STARTED = conflict(
+    "It has started",
+    code="chat_started",
+    detail="The chat has started already.",
+    attr="starts_at",
+)
+CHAT_ENDED = conflict(
     "It has ended",
     code="chat_ended",
     detail="The chat has ended: only its metadata can be changed. Reopen it first.",
 )
-VIRTUAL_NUMBER_TAKEN = _conflict(
+VIRTUAL_NUMBER_TAKEN = conflict(
     "Its number is in use",
     code="virtual_number_taken",
     detail="Somebody of this chat has, or had lately, a chat with somebody else on its virtual number. "
     "Start a new chat instead.",
 )
-ALREADY_REPLACED = _conflict(
+REPLACE_IN_ENDED_CHAT = conflict("The chat has ended", code="chat_ended", detail="The chat has ended. Reopen it first.")
+ALREADY_REPLACED = conflict(
     "Somebody else was faster",
     code="already_replaced",
     detail="Somebody else has taken this person's place already.",

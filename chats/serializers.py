@@ -11,8 +11,9 @@ from uuid import UUID
 
 from django.core.exceptions import ValidationError as DjangoValidationError
 from django.utils import timezone
-from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import extend_schema_field
+from drf_spectacular.extensions import OpenApiSerializerExtension
+from drf_spectacular.openapi import AutoSchema
+from drf_spectacular.utils import Direction, extend_schema_field
 from rest_framework import serializers
 
 from chats.allocation import CountryMatch
@@ -21,10 +22,15 @@ from chats.phone_numbers import InvalidPhoneNumber, PhoneNumber, parse_phone_num
 from chats.pool import NumberUsage
 from chats.services import NumberChoice, Person
 from chats.transcript import cut_out
+from messaging.gateways.fields import MAX_TEXT_LENGTH
 from messaging.media.links import make_link
 from messaging.models import Attachment, Message
-from platforms.models import validate_no_phone_number
+from messaging.segments import count_segments
+from platforms.templates import LONGEST_TAG, normalize_language, validate_language, validate_no_phone_number
+from proxy_project.public_http import NotPublic, check_form
 
+# What carriers pass on as one text, and many phones show as one.
+MAX_SEGMENTS = 10
 METADATA_KEYS = 50
 METADATA_BYTES = 4096
 METADATA_DEPTH = 10
@@ -55,6 +61,23 @@ class StrictSerializer(serializers.Serializer[Any]):
                     }
                 )
         return super().to_internal_value(data)
+
+
+class StrictSerializerSchema(OpenApiSerializerExtension):
+    """Documents that a StrictSerializer takes no other fields, and how long its lists of objects are."""
+
+    target_class = StrictSerializer
+    match_subclasses = True
+
+    def map_serializer(self, auto_schema: AutoSchema, direction: Direction) -> dict[str, Any]:
+        schema: dict[str, Any] = auto_schema._map_serializer(self.target, direction, bypass_extensions=True)
+        for name, field in self.target.fields.items():
+            if isinstance(field, serializers.ListSerializer):
+                for bound, documented in (("min_length", "minItems"), ("max_length", "maxItems")):
+                    # The stubs do not know the two.
+                    if (value := getattr(field, bound, None)) is not None:
+                        schema["properties"][name][documented] = value
+        return {**schema, "additionalProperties": False}
 
 
 class LineField(serializers.CharField):
@@ -99,7 +122,7 @@ class NameField(LineField):
         return name
 
 
-@extend_schema_field(OpenApiTypes.STR)
+@extend_schema_field({"type": "string", "format": "phone-number", "example": "+14155550123"})
 class PhoneNumberField(serializers.Field[PhoneNumber, Any, str, Any]):
     """A phone number as text; it is never shown in full."""
 
@@ -115,6 +138,14 @@ class PhoneNumberField(serializers.Field[PhoneNumber, Any, str, Any]):
 
     def to_representation(self, value: PhoneNumber) -> str:
         return mask(value.e164)
+
+
+def read_phone_number_header(text: str) -> PhoneNumber:
+    """Return the number in a header; raises ValidationError, which does not quote it."""
+    try:
+        return parse_phone_number(text)
+    except InvalidPhoneNumber as error:
+        raise serializers.ValidationError({"Participant-Phone-Number": [str(error)]}, code=error.code) from None
 
 
 class ZonedDateTimeField(serializers.DateTimeField):
@@ -180,6 +211,21 @@ class CountryMatchField(serializers.ChoiceField):
         return CountryMatch(super().to_internal_value(data))
 
 
+class LanguageField(serializers.CharField):
+    """A language tag of BCP 47, written as it says."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(max_length=LONGEST_TAG, **kwargs)
+
+    def to_internal_value(self, data: Any) -> str:
+        tag = normalize_language(super().to_internal_value(data))
+        try:
+            validate_language(tag)
+        except DjangoValidationError as error:
+            raise serializers.ValidationError(error.messages, code="invalid_language") from None
+        return tag
+
+
 class PersonSerializer(StrictSerializer):
     """Somebody who is to take part in a chat."""
 
@@ -192,6 +238,12 @@ class PersonSerializer(StrictSerializer):
         allow_null=True,
         max_length=40,
         help_text="What the other person is told, in the introduction. Must not contain a phone number.",
+    )
+    language = LanguageField(
+        required=False,
+        allow_null=True,
+        help_text="In what language the service texts them (BCP 47), such as es or pt-BR: your templates in it, "
+        "else its own wording in English or Spanish. Left out: your platform's language.",
     )
     country_match = CountryMatchField(required=False)
 
@@ -274,6 +326,7 @@ class StartChatSerializer(TimesSerializer):
             Person(
                 phone_number=person["phone_number"],
                 name=person.get("name") or "",
+                language=person.get("language") or "",
                 country_match=person.get("country_match", CountryMatch.PREFER),
             )
             for person in value
@@ -300,6 +353,52 @@ class EndChatSerializer(StrictSerializer):
         help_text="The last text, to both people. Must not contain a phone number. Not sent when the chat has never "
         "started, or has ended already.",
     )
+
+
+class MediaUrlField(serializers.CharField):
+    """Where an attachment can be fetched: https, and a host, without a user name; whether it is public shows then."""
+
+    def to_internal_value(self, data: Any) -> str:
+        url: str = super().to_internal_value(data)
+        try:
+            check_form(url)
+        except NotPublic as error:
+            raise serializers.ValidationError(str(error), code="bad_url") from None
+        return url
+
+
+class SendTextSerializer(StrictSerializer):
+    """A text to one or both people of a chat."""
+
+    text = TextField(
+        required=False,
+        allow_blank=True,
+        max_length=MAX_TEXT_LENGTH,
+        help_text=f"At most {MAX_SEGMENTS} segments: about {153 * MAX_SEGMENTS} characters, or {67 * MAX_SEGMENTS} "
+        "with any that GSM-7 has not. Must not contain a phone number. May be left out with `media`.",
+    )
+    to = serializers.UUIDField(
+        required=False, allow_null=True, help_text="The `id` of a participant. Left out: both people."
+    )
+    media = serializers.ListField(
+        child=MediaUrlField(max_length=2000),
+        required=False,
+        max_length=10,
+        help_text="URLs of pictures, recordings, videos or files, on the public internet. The service fetches them "
+        "when the text is due, and passes them on as MMS or as links of its own.",
+    )
+    send_at = ZonedDateTimeField(required=False, allow_null=True, help_text="When to send it. Left out: at once.")
+
+    def validate_text(self, value: str) -> str:
+        if count_segments(value) > MAX_SEGMENTS:
+            message = f"Takes {count_segments(value)} segments; at most {MAX_SEGMENTS} are sent as one text."
+            raise serializers.ValidationError(message, code="too_many_segments")
+        return value
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        if not attrs.get("text", "").strip() and not attrs.get("media"):
+            raise serializers.ValidationError({"text": ["There must be a text, or media."]}, code="empty")
+        return attrs
 
 
 class ReopenChatSerializer(TimesSerializer):
@@ -343,9 +442,13 @@ class ParticipantSerializer(serializers.Serializer[Participant]):
 
     id = serializers.UUIDField()
     name = serializers.CharField()
+    language = serializers.SerializerMethodField(help_text="Null: your platform's.")
     phone_number = serializers.SerializerMethodField(help_text="Hidden but for its ends.")
     virtual_number = serializers.CharField(source="virtual_number.number")
     introduction = serializers.SerializerMethodField()
+
+    def get_language(self, participant: Participant) -> str | None:
+        return participant.language or None
 
     def get_phone_number(self, participant: Participant) -> str:
         return mask(participant.phone_number)
@@ -449,9 +552,14 @@ class AttachmentSerializer(serializers.Serializer[Attachment]):
     content_type = serializers.SerializerMethodField()
     size = serializers.IntegerField(allow_null=True, help_text="Bytes, as it is passed on.")
     url = serializers.SerializerMethodField(help_text="A signed link that expires, while it is stored.")
+    error = serializers.SerializerMethodField(help_text="Why it was not passed on, or not yet.")
 
     def get_content_type(self, attachment: Attachment) -> str | None:
         return attachment.content_type or None
+
+    @extend_schema_field(MessageErrorSerializer(allow_null=True))
+    def get_error(self, attachment: Attachment) -> dict[str, str] | None:
+        return _describe_error(attachment)
 
     def get_url(self, attachment: Attachment) -> str | None:
         if attachment.status != Attachment.Status.STORED:
@@ -480,6 +588,9 @@ class MessageSerializer(serializers.Serializer[Message]):
     price = serializers.DecimalField(max_digits=12, decimal_places=6, allow_null=True)
     currency = serializers.SerializerMethodField()
     created_at = serializers.DateTimeField()
+    send_at = serializers.DateTimeField(
+        allow_null=True, help_text="When you want it sent; null: at once. Until then it is `scheduled`."
+    )
     sent_at = serializers.DateTimeField(allow_null=True)
     delivered_at = serializers.DateTimeField(allow_null=True)
     failed_at = serializers.DateTimeField(allow_null=True)
@@ -492,7 +603,13 @@ class MessageSerializer(serializers.Serializer[Message]):
         return message.currency or None
 
 
-def _describe_error(message: Message) -> dict[str, str] | None:
+class SentTextSerializer(serializers.Serializer[Any]):
+    """A text by a platform: a message to each of its recipients."""
+
+    messages = MessageSerializer(many=True)
+
+
+def _describe_error(message: Message | Attachment) -> dict[str, str] | None:
     if not message.error_code:
         return None
     return {"code": message.error_code, "detail": message.error_detail}

@@ -4,7 +4,7 @@ import structlog
 from django.utils import timezone
 from procrastinate.contrib.django import app
 
-from chats.services import end_expired_chats, start_due_chats
+from chats.services import end_expired_chats, start_due_chats, tell_of_ends
 
 log = structlog.get_logger(__name__)
 
@@ -23,6 +23,14 @@ def close_expired_chats(timestamp: int) -> None:
     """End, every ten seconds, the chats whose time has come; their virtual numbers cool down from then on."""
     while ended := end_expired_chats(now=timezone.now()):
         log.info("chats ended", chats=ended, reason="expired or idle")
+
+
+@app.periodic(cron="* * * * * */30")
+@app.task(queueing_lock="announce_ends", pass_context=False)
+def announce_ends(timestamp: int) -> None:
+    """Tell platforms, every thirty seconds, of chats that will end soon."""
+    while told := tell_of_ends(now=timezone.now()):
+        log.info("ends announced", chats=told)
 
 
 @app.periodic(cron="17 3 * * *")

@@ -1,7 +1,7 @@
 """A chat as a person reads it: who wrote what, when, and what became of it; phone numbers stay masked."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
@@ -9,22 +9,27 @@ from typing import Literal
 from uuid import UUID
 
 import phonenumbers
+from django.db.models import QuerySet
 from django.template.defaultfilters import filesizeformat
 from django.utils.dateformat import format as format_date
+from django.utils.text import capfirst
 from django.utils.timezone import localtime
 
 from chats.models import Chat, Participant, mask
 from messaging.media.links import make_link
-from messaging.models import Attachment, Message
-from proxy_project.encryption import UNREADABLE
+from messaging.models import Approval, Attachment, Message
+from proxy_project.encryption import UNREADABLE, show_unreadable
 
+# How many texts are read at once when all of them are.
+_AT_ONCE = 500
 _CUT = "•••"
 
 Level = Literal["done", "waiting", "failed"]
 
 # What became of an outbound text, to be read before the name of its recipient.
 _DELIVERY: dict[str, tuple[str, Level]] = {
-    Message.Status.PREPARING: ("waiting for its attachments, to be sent to", "waiting"),
+    Message.Status.SCHEDULED: ("waiting for its time, to be sent to", "waiting"),
+    Message.Status.PREPARING: ("being prepared, to be sent to", "waiting"),
     Message.Status.QUEUED: ("waiting to be sent to", "waiting"),
     Message.Status.SENDING: ("being sent to", "waiting"),
     Message.Status.UNCONFIRMED: ("perhaps sent, the carrier's answer was lost, to", "waiting"),
@@ -44,6 +49,16 @@ _BLOCKED = {
     "binary": "binary data, and no text",
     "too_long": "too long",
     "not_started": "the chat had not started",
+    "blocked_by_platform": "its platform did not approve of it",
+}
+# What the platform answered about it.
+_APPROVAL = {
+    Approval.Status.WAITING: "being asked",
+    Approval.Status.ASKING: "being asked",
+    Approval.Status.APPROVED: "passed on",
+    Approval.Status.CHANGED: "changed by the platform",
+    Approval.Status.BLOCKED: "blocked",
+    Approval.Status.MOOT: "not needed any more",
 }
 
 
@@ -58,17 +73,24 @@ class ShownAttachment:
 
 @dataclass(frozen=True, kw_only=True)
 class Bubble:
-    """One text of a transcript; `outcome` says in words what became of it, `error` why it failed."""
+    """One text of a transcript; `outcome` says in words what became of it, `error` why it failed.
+
+    `approval` says what its platform answered, if it was asked, and `changed_body` which words it gave instead.
+    """
 
     message: Message
     side: Literal["left", "right"]
     is_service: bool
     who: str
+    writer: Participant | None
+    recipient: Participant | None
     body: str
     attachments: Sequence[ShownAttachment]
     outcome: str
     level: Level
     error: str
+    approval: str = ""
+    changed_body: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,17 +102,47 @@ class Transcript:
 
 
 def read_transcript(*, chat: Chat, limit: int) -> Transcript:
-    """Return the latest `limit` texts of `chat`, in three queries; an inbound text and its relay are one."""
+    """Return the latest `limit` texts of `chat`, in a few queries; an inbound text and its relay are one."""
+    latest = list(_texts_of(chat).order_by("-position")[: limit + 1])
+    return Transcript(bubbles=_show(latest[limit - 1 :: -1], chat), limit=limit if len(latest) > limit else None)
+
+
+def iterate_transcript(*, chat: Chat) -> Iterator[Bubble]:
+    """Yield every text of `chat`, oldest first, with some hundred of them in memory.
+
+    One whose key is missing says so: an error would be the end of a file that nobody misses the rest of.
+    """
+    after = -1
+    while True:
+        with show_unreadable():
+            texts = list(_texts_of(chat).filter(position__gt=after).order_by("position")[:_AT_ONCE])
+            bubbles = _show(texts, chat)
+        if not texts:
+            return
+        yield from bubbles
+        after = texts[-1].position
+
+
+def _texts_of(chat: Chat) -> QuerySet[Message]:
+    return Message.objects.filter(chat=chat, relays__isnull=True)
+
+
+def _show(texts: Sequence[Message], chat: Chat) -> list[Bubble]:
     people = {participant.pk: participant for participant in chat.participants.all()}
     numbers = [participant.phone_number for participant in people.values()]
-    latest = list(Message.objects.filter(chat=chat, relays__isnull=True).order_by("-position")[: limit + 1])
     relays = {
         relay.relays_id: relay
-        for relay in Message.objects.filter(relays__in=[message.pk for message in latest]).defer("body")
+        for relay in Message.objects.filter(relays__in=[message.pk for message in texts]).defer("body")
     }
     attachments: dict[UUID, list[Attachment]] = {}
-    for attachment in Attachment.objects.filter(message__in=[message.pk for message in latest if message.media_count]):
+    for attachment in Attachment.objects.filter(message__in=[message.pk for message in texts if message.media_count]):
         attachments.setdefault(attachment.message_id, []).append(attachment)
+
+    approvals = {
+        approval.pk: approval for approval in Approval.objects.filter(message__in=[message.pk for message in texts])
+    }
+    changed = [pk for pk, approval in approvals.items() if approval.status == Approval.Status.CHANGED]
+    changed_bodies = {relay.relays_id: relay.body for relay in Message.objects.filter(relays__in=changed)}
 
     def show(message: Message) -> Bubble:
         person = people.get(message.participant_id) if message.participant_id else None
@@ -103,17 +155,18 @@ def read_transcript(*, chat: Chat, limit: int) -> Transcript:
             side="right" if person and person.position == 2 else "left",
             is_service=is_service,
             who="Service" if is_service else name_of(person),
+            writer=None if is_service else person,
+            recipient=to,
             body="(erased)" if message.erased_at else hide_numbers(message.body, numbers),
             attachments=[show_attachment(attachment) for attachment in attachments.get(message.pk, ())],
             outcome=outcome,
             level=level,
             error=hide_numbers(describe_error(sent), numbers) if sent and level != "done" else "",
+            approval=hide_numbers(describe_approval(approvals.get(message.pk)), numbers),
+            changed_body=hide_numbers(changed_bodies.get(message.pk, ""), numbers),
         )
 
-    return Transcript(
-        bubbles=[show(message) for message in reversed(latest[:limit])],
-        limit=limit if len(latest) > limit else None,
-    )
+    return [show(message) for message in texts]
 
 
 def show_attachment(attachment: Attachment) -> ShownAttachment:
@@ -130,7 +183,7 @@ def describe_attachment(attachment: Attachment) -> str:
     size = f", {filesizeformat(attachment.size)}" if attachment.size else ""
     code = f"({attachment.error_code})" if attachment.error_code else ""
     why = " ".join(filter(None, [attachment.error_detail, code]))
-    words = f"{attachment.get_kind_display()}{size}: {attachment.get_status_display()}".capitalize()
+    words = capfirst(f"{attachment.get_kind_display()}{size}: {attachment.get_status_display()}")
     return f"{words}. {why}" if why else words
 
 
@@ -144,6 +197,16 @@ def describe_outcome(message: Message, *, to: str) -> tuple[str, Level]:
     words = _NOT_PASSED_ON.get(Message.Status(message.status), message.get_status_display())
     why = _BLOCKED.get(message.error_code, "")
     return f"{words}: {why}" if why else words, "failed"
+
+
+def describe_approval(approval: Approval | None) -> str:
+    """Return what the platform answered about a text in words; empty when it was not asked."""
+    if approval is None:
+        return ""
+    words = _APPROVAL[Approval.Status(approval.status)]
+    if approval.error:
+        words = f"no answer, so {words} as it wants then: {approval.error}"
+    return f"{words}: {approval.reason}" if approval.reason else words
 
 
 def describe_error(message: Message) -> str:

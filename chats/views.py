@@ -1,19 +1,35 @@
 """The API of chats: each view translates, and makes one call down."""
 
+from collections.abc import Sequence
 from typing import Any, cast
 from uuid import UUID
 
 from django.db.models import Prefetch, QuerySet, prefetch_related_objects
+from django.http import StreamingHttpResponse
 from django.shortcuts import get_object_or_404
 from django.utils import timezone
+from django_filters.rest_framework import DjangoFilterBackend
+from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiResponse, extend_schema
 from rest_framework import generics, status
+from rest_framework.filters import BaseFilterBackend
+from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
+from rest_framework.utils.urls import replace_query_param
 
 from chats import schema as docs
 from chats.allocation import CountryMatch
-from chats.filters import ChatFilter, ChatPages, MessagePages, VirtualNumberPages
+from chats.csv_export import stream_csv
+from chats.filters import (
+    ChatFilter,
+    ChatPages,
+    MessageFilter,
+    MessagePages,
+    VirtualNumberPages,
+    filter_by_digest,
+    find_person,
+)
 from chats.introductions import read_introductions
 from chats.models import Chat, Participant, VirtualNumber
 from chats.pool import count_usage, find_pool, forecast_pool
@@ -25,8 +41,11 @@ from chats.serializers import (
     MessageSerializer,
     ReopenChatSerializer,
     ReplaceParticipantSerializer,
+    SendTextSerializer,
+    SentTextSerializer,
     StartChatSerializer,
     VirtualNumberSerializer,
+    read_phone_number_header,
 )
 from chats.services import (
     ANY_NUMBER,
@@ -34,13 +53,16 @@ from chats.services import (
     end_chat,
     reopen_chat,
     replace_participant,
+    send_platform_text,
     start_chat,
 )
 from messaging.models import Message
+from messaging.scheduled import cancel_text
 from platforms.api import PlatformView
 from platforms.limits import Bucket
 from platforms.models import Platform
-from proxy_project.errors import BoundedJSONParser
+from proxy_project.encryption import digest_number
+from proxy_project.errors import BoundedJSONParser, Conflict
 
 ENDED_BY_PLATFORM = "ended by the platform"
 
@@ -78,12 +100,26 @@ class ChatsView(ChatView):
         operation_id="list_chats",
         tags=["chats"],
         summary="List chats",
-        description="Your chats, newest first.",
+        description=docs.LIST_CHATS,
+        parameters=[docs.PARTICIPANT_PHONE_NUMBER],
         responses={200: ChatSerializer(many=True), **docs.BAD_PARAMETERS, **docs.EVERY_ERROR},
         examples=[docs.CHAT],
     )
     def get(self, request: Request) -> Response:
-        page = self.paginate_queryset(self.filter_queryset(self.get_queryset()))
+        chats = self.filter_queryset(self.get_queryset())
+        number = request.headers.get(docs.PARTICIPANT_PHONE_NUMBER.name)
+        if number is None:
+            return self._list(chats)
+        digest = digest_number(read_phone_number_header(number).e164)
+        person_id = find_person(platform=_platform_of(request), digest=digest)
+        return self._list(filter_by_digest(chats, digest) if person_id else chats.none(), person_id)
+
+    def _list(self, chats: QuerySet[Chat], person_id: UUID | None = None) -> Response:
+        page = self.paginate_queryset(chats)
+        if person_id:
+            # A link holds no phone number, and leads to the chats of the same person all the same.
+            pages = cast(ChatPages, self.paginator)
+            pages.base_url = replace_query_param(str(pages.base_url), "person", person_id)
         return self.get_paginated_response(self.show(list(page or ())))
 
     @extend_schema(
@@ -105,6 +141,7 @@ class ChatsView(ChatView):
             docs.CHAT,
             docs.BAD_NUMBER,
             docs.NO_FREE_NUMBER,
+            docs.TAKES_NO_CHATS,
             docs.REFERENCE_TAKEN,
         ],
     )
@@ -153,7 +190,7 @@ class OneChatView(ChatView):
             **docs.NO_SUCH_CHAT,
             **docs.EVERY_ERROR,
         },
-        examples=[docs.CHANGE_CHAT_REQUEST, docs.CHAT, docs.CHAT_ENDED],
+        examples=[docs.CHANGE_CHAT_REQUEST, docs.CHAT, docs.CHAT_STARTED, docs.CHAT_ENDED],
     )
     def patch(self, request: Request, chat_id: UUID) -> Response:
         serializer = ChangeChatSerializer(data=request.data)
@@ -201,7 +238,7 @@ class ReopenChatView(ChatView):
             **docs.NO_SUCH_CHAT,
             **docs.EVERY_ERROR,
         },
-        examples=[docs.REOPEN_CHAT_REQUEST, docs.CHAT, docs.VIRTUAL_NUMBER_TAKEN],
+        examples=[docs.REOPEN_CHAT_REQUEST, docs.CHAT, docs.VIRTUAL_NUMBER_TAKEN, docs.ITS_NUMBER_TAKES_NO_CHATS],
     )
     def post(self, request: Request, chat_id: UUID) -> Response:
         serializer = ReopenChatSerializer(data=request.data)
@@ -226,7 +263,14 @@ class ReplaceParticipantView(ChatView):
             **docs.BAD_BODY,
             **docs.EVERY_ERROR,
         },
-        examples=[docs.REPLACE_PARTICIPANT_REQUEST, docs.REPLACED_PARTICIPANT, docs.ALREADY_REPLACED],
+        examples=[
+            docs.REPLACE_PARTICIPANT_REQUEST,
+            docs.REPLACED_PARTICIPANT,
+            docs.NO_FREE_NUMBER,
+            docs.TAKES_NO_CHATS,
+            docs.ALREADY_REPLACED,
+            docs.REPLACE_IN_ENDED_CHAT,
+        ],
     )
     def post(self, request: Request, chat_id: UUID, participant_id: UUID) -> Response:
         serializer = ReplaceParticipantSerializer(data=request.data)
@@ -239,6 +283,7 @@ class ReplaceParticipantView(ChatView):
                 participant_id=participant_id,
                 phone_number=asked["phone_number"],
                 name=asked.get("name"),
+                language=asked.get("language"),
                 country_match=asked.get("country_match", CountryMatch.PREFER),
                 choice=asked.get("virtual_number") or ANY_NUMBER,
                 now=timezone.now(),
@@ -277,21 +322,34 @@ class VirtualNumbersView(PlatformView, generics.GenericAPIView[VirtualNumber]):
         return page
 
 
-class ChatMessagesView(PlatformView, generics.ListAPIView[Message]):
+class MessageView(PlatformView, generics.GenericAPIView[Message]):
+    """What the views of messages have in common: a platform sees only those of its own chats."""
+
+    parser_classes = (BoundedJSONParser,)
     serializer_class = MessageSerializer
     pagination_class = MessagePages
-    filter_backends = ()
+    filter_backends: Sequence[type[BaseFilterBackend]] = ()
+    lookup_url_kwarg = "message_id"
+    # For the documentation of the filters.
+    queryset = Message.objects.none()
+
+    def get_chat(self) -> Chat:
+        chats = Chat.objects.only("pk").filter(platform=_platform_of(self.request))
+        return get_object_or_404(chats, pk=self.kwargs["chat_id"])
 
     def get_queryset(self) -> QuerySet[Message]:
-        chats = Chat.objects.only("pk").filter(platform=_platform_of(self.request))
-        chat = get_object_or_404(chats, pk=self.kwargs["chat_id"])
-        return Message.objects.filter(chat=chat).prefetch_related("attachments")
+        return Message.objects.filter(chat=self.get_chat()).prefetch_related("attachments")
+
+
+class ChatMessagesView(MessageView, generics.ListAPIView[Message]):
+    filter_backends = (DjangoFilterBackend,)
+    filterset_class = MessageFilter
 
     @extend_schema(
         operation_id="list_messages",
         tags=["chats"],
         summary="List the messages of a chat",
-        description="Every text of the chat, in and out, oldest first.",
+        description=docs.LIST_MESSAGES,
         responses={
             200: MessageSerializer(many=True),
             **docs.BAD_PARAMETERS,
@@ -302,6 +360,82 @@ class ChatMessagesView(PlatformView, generics.ListAPIView[Message]):
     )
     def get(self, request: Request, chat_id: UUID) -> Response:
         return self.list(request)
+
+    @extend_schema(
+        operation_id="send_text",
+        tags=["chats"],
+        summary="Text the people of a chat",
+        description=docs.SEND_TEXT,
+        request=SendTextSerializer,
+        responses={
+            201: OpenApiResponse(SentTextSerializer, "Queued, or scheduled."),
+            409: docs.error("`chat_not_started`, `chat_ended` or `recipient_opted_out`."),
+            **docs.BAD_BODY,
+            **docs.NO_SUCH_CHAT,
+            **docs.EVERY_ERROR,
+        },
+        examples=[docs.SEND_TEXT_REQUEST, docs.SEND_PICTURE_REQUEST, docs.SENT_TEXT, docs.TEXT_IN_ENDED_CHAT],
+    )
+    def post(self, request: Request, chat_id: UUID) -> Response:
+        serializer = SendTextSerializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
+        asked = serializer.validated_data
+        chat = self.get_chat()
+        with refusals(nowhere):
+            sent = send_platform_text(
+                chat_id=chat.pk,
+                text=asked.get("text", ""),
+                to=asked.get("to"),
+                media=asked.get("media", ()),
+                send_at=asked.get("send_at"),
+                now=timezone.now(),
+            )
+        return Response(SentTextSerializer({"messages": sent}).data, status=status.HTTP_201_CREATED)
+
+
+class OneMessageView(MessageView):
+    @extend_schema(
+        operation_id="cancel_text",
+        tags=["chats"],
+        summary="Cancel a scheduled text",
+        description="Deletes a text of yours that still waits for its `send_at`. Any other message stays: 409.",
+        responses={
+            204: OpenApiResponse(description="It is not sent."),
+            404: docs.error("There is no such chat of yours, or no such message in it."),
+            409: docs.error("`not_scheduled`: it waits no more."),
+            **docs.EVERY_ERROR,
+        },
+        examples=[docs.NOT_SCHEDULED],
+    )
+    def delete(self, request: Request, chat_id: UUID, message_id: UUID) -> Response:
+        message = self.get_object()
+        if not cancel_text(message_id=message.pk):
+            raise Conflict("This is no text that waits for its time: it cannot be cancelled.", code="not_scheduled")
+        return Response(status=status.HTTP_204_NO_CONTENT)
+
+
+class TranscriptView(ChatView):
+    filter_backends = ()
+    pagination_class = None
+
+    @extend_schema(
+        operation_id="export_transcript",
+        tags=["chats"],
+        summary="Export the transcript of a chat",
+        description=docs.EXPORT_TRANSCRIPT,
+        responses={
+            (200, "text/csv"): OpenApiResponse(OpenApiTypes.STR, "The transcript."),
+            **docs.NO_SUCH_CHAT,
+            **docs.EVERY_ERROR,
+        },
+        examples=[docs.TRANSCRIPT],
+    )
+    def get(self, request: Request, chat_id: UUID) -> StreamingHttpResponse:
+        return stream_csv(chat=self.get_object())
+
+    def perform_content_negotiation(self, request: Request, force: bool = False) -> tuple[Any, str]:
+        # The URL says what there is, whatever else a client would accept; errors are JSON as everywhere.
+        return JSONRenderer(), JSONRenderer.media_type
 
 
 def _platform_of(request: Request) -> Platform:

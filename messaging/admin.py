@@ -5,6 +5,7 @@ from typing import Any
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.template.defaultfilters import filesizeformat
 from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import mark_safe
@@ -15,7 +16,7 @@ from unfold.paginator import InfinitePaginator
 
 from chats.models import mask
 from chats.transcript import describe_attachment, describe_error, hide_numbers, name_of, short_id, show_time
-from messaging.models import Message
+from messaging.models import Attachment, Message
 
 # Its page counts every job there ever was, and can run a job again that the service has settled.
 admin.site.unregister(ProcrastinateJob)
@@ -58,6 +59,7 @@ class MessageAdmin(ModelAdmin):
         label={
             Message.Status.RELAYED: "success",
             Message.Status.DELIVERED: "success",
+            Message.Status.SCHEDULED: "info",
             Message.Status.PREPARING: "info",
             Message.Status.QUEUED: "info",
             Message.Status.SENDING: "info",
@@ -120,6 +122,65 @@ class MessageAdmin(ModelAdmin):
     @display(description="Price")
     def price_(self, message: Message) -> str:
         return "-" if message.price is None else f"{message.price.normalize():f} {message.currency}".strip()
+
+
+@admin.register(Attachment)
+class AttachmentAdmin(ModelAdmin):
+    """What people attached, and what became of it: the operator finds here what could not be passed on."""
+
+    list_display = ("created_", "kind", "status_", "why", "size_", "text")
+    list_filter = ("status", "kind")
+    list_per_page = 50
+    # Ids are ordered by time.
+    ordering = ("-id",)
+    sortable_by = ()
+    list_display_links = None
+    paginator = InfinitePaginator
+    show_full_result_count = False
+    show_facets = admin.ShowFacets.NEVER
+    empty_state = "No pictures, recordings or files here. They come with texts."
+    actions = None
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Attachment | None = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Attachment | None = None) -> bool:
+        return False
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Attachment]:
+        return super().get_queryset(request).defer("source_url")
+
+    @display(description="Came")
+    def created_(self, attachment: Attachment) -> str | None:
+        return show_time(attachment.created_at)
+
+    @display(
+        description="Status",
+        label={
+            "passed on": "success",
+            "being fetched": "info",
+            "withheld": "warning",
+            "could not be passed on": "danger",
+        },
+    )
+    def status_(self, attachment: Attachment) -> str:
+        return attachment.get_status_display()
+
+    @display(description="Why")
+    def why(self, attachment: Attachment) -> str:
+        code = f"({attachment.error_code})" if attachment.error_code else ""
+        return " ".join(filter(None, [attachment.error_detail, code])) or "-"
+
+    @display(description="Size")
+    def size_(self, attachment: Attachment) -> str:
+        return filesizeformat(attachment.size) if attachment.size else "-"
+
+    @display(description="Text")
+    def text(self, attachment: Attachment) -> str:
+        return _link_to(attachment.message_id)
 
 
 def _numbers_of(message: Message) -> list[str]:

@@ -36,6 +36,22 @@ def describe_received(
     return {"chat": {"id": chat_id, "reference": reference}, "message": message}
 
 
+def record_blocked(*, message: Message, now: datetime) -> None:
+    """Record that an inbound text, which was to be passed on, was not; its `chat` has been read with it."""
+    assert message.chat  # only a chat's texts are passed on
+    record_event(
+        platform_id=message.chat.platform_id,
+        type=EventType.MESSAGE_BLOCKED,
+        chat_id=message.chat.pk,
+        message_id=message.pk,
+        data={
+            "chat": {"id": message.chat.pk, "reference": message.chat.reference},
+            "message": describe_message(message),
+        },
+        now=now,
+    )
+
+
 def record_unmatched(*, platform_id: UUID, message_id: UUID, to_number: str, now: datetime) -> None:
     """Record that somebody in no chat has texted a virtual number that only this platform uses."""
     message = _describe_inbound(message_id, None, Message.Status.UNMATCHED, "", now)
@@ -92,6 +108,7 @@ def describe_message(message: Message) -> dict[str, Any]:
         "price": message.price,
         "currency": message.currency or None,
         "created_at": message.created_at,
+        "send_at": message.send_at,
         "sent_at": message.sent_at,
         "delivered_at": message.delivered_at,
         "failed_at": message.failed_at,
@@ -116,7 +133,14 @@ def _describe_inbound(
 
 def _describe_attachment(media: Media) -> dict[str, Any]:
     """Return an attachment as the API shows it while it is being fetched."""
-    return {"kind": media.kind.value, "status": "waiting", "content_type": None, "size": None, "url": None}
+    return {
+        "kind": media.kind.value,
+        "status": "waiting",
+        "content_type": None,
+        "size": None,
+        "url": None,
+        "error": None,
+    }
 
 
 def _hide_numbers(text: str) -> str:

@@ -2,9 +2,9 @@
 
 from uuid import UUID
 
-from messaging import wording
 from messaging.models import Message
-from messaging.outbox import queue_text
+from messaging.writing import queue_automatic_text
+from platforms.templates import TemplateKind
 
 
 def tell_sender(message_id: UUID) -> None:
@@ -20,9 +20,8 @@ def tell_sender(message_id: UUID) -> None:
         return
     writer, failed_at = message.relays.participant, message.failed_at
     assert failed_at is not None  # a message becomes FAILED at a time
-    queue_text(
-        kind=Message.Kind.AUTO_REPLY,
+    queue_automatic_text(
+        kind=TemplateKind.NOT_DELIVERED,
         recipient=writer,
-        body=wording.NOT_DELIVERED,
         once_key=f"not-delivered:{writer.pk}:{failed_at:%Y-%m-%dT%H}",
     )

@@ -9,34 +9,34 @@ from django.conf import settings
 from django.db import transaction
 
 from chats.lookup import Match, Side
+from messaging.approvals import ASK
 from messaging.events import describe_received, record_unmatched
 from messaging.gateways import InboundText
 from messaging.media.intake import keep_media
 from messaging.models import Message
-from messaging.outbox import EXPIRES_AT, wake_senders
+from messaging.outbox import EXPIRES_AT, HOLD_SECONDS, wake_senders
 from messaging.segments import count_segments
 from platforms.event_types import EventType
 from platforms.events import event_ctes, event_params, record_event, wake_deliveries
 from proxy_project.encryption import digest_number, encrypt
 from proxy_project.ids import make_id
+from proxy_project.jobs import wake_worker
 from proxy_project.sql import execute_prepared
 
 Status = Message.Status
 
 # How much later than it must a chat may end after silence: a twentieth of its timeout, and at most a minute.
 IDLE_MARGIN_SECONDS = 60
-# For so long a picture holds up what is written after it, unless fetching it fails the first time.
-_HOLD_SECONDS = 60
 
 # A gateway id seen before inserts nothing, and returns nothing.
 _LOG = """
     INSERT INTO messaging_message (
         id, direction, kind, status, gateway_id, virtual_number_id, chat_id, participant_id, stranger_number,
-        stranger_digest, body, media_count, error_code
+        stranger_digest, body, media_count, error_code, segments, price, currency
     )
     SELECT %(id)s::uuid, 'in', 'text', %(status)s, %(gateway_id)s, %(virtual_number_id)s::uuid, %(chat_id)s::uuid,
            %(participant_id)s::uuid, %(stranger_number)s, %(stranger_digest)s::bytea, %(body)s,
-           %(media_count)s, %(error_code)s
+           %(media_count)s, %(error_code)s, %(inbound_segments)s::int, %(inbound_price)s::numeric, %(inbound_currency)s
     {only_if}
     ON CONFLICT (gateway_id) WHERE direction = 'in' DO NOTHING
     RETURNING id, chat_id, body
@@ -65,7 +65,9 @@ _RELAY = f"""
           FROM inbound
           JOIN chat ON chat.id = chat_id
           JOIN platforms_platform AS platform ON platform.id = chat.platform_id
+        {{returning}}
     )
+    {{approval}}
     {{event}}
     SELECT EXISTS (SELECT FROM chat), (SELECT id FROM inbound), {{has_deliveries}}
 """
@@ -79,32 +81,40 @@ _HOLD_AND_PUT_OFF_END = f"""
      WHERE {_STANDS}
     RETURNING id, platform_id
 """
+_APPROVAL = """
+    , approval AS (
+        INSERT INTO messaging_approval (message_id, platform_id, recipient_id, position, status, due_at)
+        SELECT relays_id, platform_id, participant_id, position, 'waiting', now() FROM relay CROSS JOIN chat
+    )
+"""
 _EVENT = f", {event_ctes(when='EXISTS (SELECT FROM inbound)')}"
-# By (whether the end after silence moves, whether the platform is told).
+# By (whether the end after silence moves, whether the platform is told, whether it is asked).
 RELAY_STATEMENTS = {
-    (moves_end, is_told): _RELAY.format(
+    (moves_end, is_told, is_asked): _RELAY.format(
         hold_chat=_HOLD_AND_PUT_OFF_END if moves_end else _HOLD,
+        returning="RETURNING relays_id, participant_id, position" if is_asked else "",
+        approval=_APPROVAL if is_asked else "",
         event=_EVENT if is_told else "",
         has_deliveries="EXISTS (SELECT FROM queued)" if is_told else "FALSE",
     )
     for moves_end in (False, True)
     for is_told in (False, True)
+    for is_asked in (False, True)
 }
 
 
 def log_and_relay(
     text: InboundText, match: Match, sender: Side, counterpart: Side, now: datetime
 ) -> tuple[bool, UUID | None]:
-    """Write the inbound row and its relay; with attachments, which the worker fetches before it is sent.
+    """Write the inbound row and its relay.
 
+    The worker prepares it before it is sent, where attachments are to be fetched, or the platform to be asked.
     Returns whether the chat is still as `match` has it, and the id; without one, the text was stored before.
     """
     if not text.media:
-        return _write_both(text, match, sender, counterpart, now, Status.QUEUED, hold_seconds=0)
+        return _write_both(text, match, sender, counterpart, now)
     with transaction.atomic():
-        stands, message_id = _write_both(
-            text, match, sender, counterpart, now, Status.PREPARING, hold_seconds=_HOLD_SECONDS
-        )
+        stands, message_id = _write_both(text, match, sender, counterpart, now)
         if message_id:
             keep_media(message_id=message_id, media=text.media)
     return stands, message_id
@@ -132,20 +142,14 @@ def log_only(
 
 
 def _write_both(
-    text: InboundText,
-    match: Match,
-    sender: Side,
-    counterpart: Side,
-    now: datetime,
-    relay_status: Status,
-    *,
-    hold_seconds: int,
+    text: InboundText, match: Match, sender: Side, counterpart: Side, now: datetime
 ) -> tuple[bool, UUID | None]:
-    """Write both rows in one statement, each with the same encrypted body, and the event if a platform is told."""
+    """Write both rows in one statement, each with the same encrypted body, and what its platform is told or asked."""
+    is_prepared = bool(text.media) or match.is_asked
     params = _row(text, sender.virtual_number_id, sender, Status.RELAYED) | {
         "relay_id": make_id(),
-        "relay_status": relay_status.value,
-        "hold_seconds": hold_seconds,
+        "relay_status": Status.PREPARING.value if is_prepared else Status.QUEUED.value,
+        "hold_seconds": HOLD_SECONDS if is_prepared else 0,
         "counterpart_id": counterpart.id,
         "counterpart_number_id": counterpart.virtual_number_id,
         "segments": count_segments(text.body),
@@ -154,10 +158,12 @@ def _write_both(
     }
     if match.platform_told:
         params |= event_params(**_received(text, params, match, match.platform_told, now))
-    statement = RELAY_STATEMENTS[match.moves_idle_end, match.platform_told is not None]
+    statement = RELAY_STATEMENTS[match.moves_idle_end, match.platform_told is not None, match.is_asked]
     [(stands, message_id, has_deliveries)] = execute_prepared(statement, params)
-    if message_id:
+    if message_id and not is_prepared:
         wake_senders()
+    if message_id and match.is_asked:
+        wake_worker(ASK)
     if has_deliveries:
         wake_deliveries()
     return stands, message_id
@@ -202,4 +208,7 @@ def _row(
         "body": encrypt(text.body),
         "media_count": len(text.media),
         "error_code": obstacle if status is Status.BLOCKED else "",
+        "inbound_segments": text.segments or count_segments(text.body),
+        "inbound_price": text.price,
+        "inbound_currency": text.currency,
     }

@@ -19,6 +19,7 @@ from prometheus_client.registry import Collector
 from chats.models import VirtualNumber
 from messaging.models import GatewayAccount
 from messaging.pauses import ACCOUNT
+from platforms.models import Platform
 from proxy_project.errors import error_response
 
 LATEST_TEXTS = 1_000
@@ -29,6 +30,12 @@ _PENDING = """
     UNION ALL
     SELECT status, count(*), min(due_at) FROM messaging_message
      WHERE status IN ('sending', 'unconfirmed') GROUP BY status
+"""
+# By the index attachment_waiting, and the primary key, which is ordered by time.
+_ATTACHMENTS_WAITING = "SELECT count(*), min(created_at) FROM messaging_attachment WHERE status = 'waiting'"
+_LATEST_ATTACHMENTS = """
+    SELECT status, count(*) FROM (SELECT status FROM messaging_attachment ORDER BY id DESC LIMIT %s) AS latest
+     GROUP BY status ORDER BY status
 """
 # By the index message_newest, however long the log is.
 _LATEST = """
@@ -60,6 +67,7 @@ class _SharedState(Collector):
         yield from _collect_numbers()
         yield from _collect_pending()
         yield from _collect_latest()
+        yield from _collect_attachments()
 
     def describe(self) -> list[Metric]:
         # Nothing is read from the database when it is registered.
@@ -112,6 +120,15 @@ def _collect_numbers() -> Iterator[Metric]:
     yield _gauge("virtual_numbers_missing", "Virtual numbers that the account no longer has.", missing)
     yield _gauge("virtual_numbers_unlinked", "Virtual numbers whose texts do not reach us.", unlinked)
     yield flagged
+    running_out = GaugeMetricFamily(
+        "texting_virtual_numbers_running_out_timestamp_seconds",
+        "When a new chat last left somebody fewer than WARN_BELOW_FREE_NUMBERS; noted once a day, by platform.",
+        labels=["platform"],
+    )
+    for pk, running_out_at in Platform.objects.values_list("pk", "running_out_at"):
+        if running_out_at:
+            running_out.add_metric([str(pk)], running_out_at.timestamp())
+    yield running_out
 
 
 def _collect_pending() -> Iterator[Metric]:
@@ -147,3 +164,20 @@ def _gauge(name: str, meaning: str, value: float | datetime | None) -> Metric:
     if isinstance(value, datetime):
         value = value.timestamp()
     return GaugeMetricFamily(f"texting_{name}", meaning, value=value)
+
+
+def _collect_attachments() -> Iterator[Metric]:
+    latest = GaugeMetricFamily(
+        "texting_latest_attachments",
+        f"What became of the latest {LATEST_TEXTS:,} pictures, recordings and files, by status.",
+        labels=["status"],
+    )
+    with connection.cursor() as cursor:
+        cursor.execute(_ATTACHMENTS_WAITING)
+        waiting, since = cursor.fetchone()
+        cursor.execute(_LATEST_ATTACHMENTS, [LATEST_TEXTS])
+        for status, count in cursor.fetchall():
+            latest.add_metric([status], count)
+    yield _gauge("attachments_waiting", "Attachments that are to be fetched before their texts go out.", waiting)
+    yield _gauge("attachments_waiting_since_timestamp_seconds", "When the one that waits longest came.", since)
+    yield latest

@@ -8,8 +8,20 @@ from django.db.models import Func, Q, Value
 from django.db.models.functions import Now
 
 from chats.models import Chat, Participant, VirtualNumber
+from messaging.usage_models import UsageDay, UsageProgress
+from platforms.models import Platform
 from proxy_project.encryption import EncryptedTextField
 from proxy_project.ids import make_id
+
+__all__ = [
+    "NO_PLATFORM",
+    "Attachment",
+    "GatewayAccount",
+    "Message",
+    "TextPart",
+    "UsageDay",
+    "UsageProgress",
+]
 
 # Whose turn it is with texts that are no platform's.
 NO_PLATFORM = UUID(int=0)
@@ -23,12 +35,17 @@ class Message(models.Model):
         RELAYED     passed on to the counterpart
         LATE        its chat has ended; its sender was told
         UNMATCHED   no chat goes with its sender and number
-        BLOCKED     it could not be passed on; its sender was told
+        BLOCKED     it could not be passed on, or its platform did not approve of it; its sender was told
 
     An outbound message moves forward only, each step by a conditional update:
 
+        SCHEDULED → QUEUED, or PREPARING, when its time has come
+            │ └───→ FAILED (the chat has ended by then, its recipient was replaced, or somebody erased)
+            └─────→ deleted by the platform
+
         PREPARING → QUEUED → SENDING → SENT → DELIVERED
-                       ▲        │        └──→ FAILED (undeliverable, rejected, expired)
+            │          ▲        │        └──→ FAILED (undeliverable, rejected, expired)
+            └──→ FAILED (there is no text, and nothing of what was to go with it could be fetched)
                        │        ├──→ QUEUED (refused for now: 429, 5xx, no connection)
                        │        ├──→ QUEUED (the account is paused; the attempt does not count)
                        │        ├──→ QUEUED (as a text with links, when it was refused as an MMS)
@@ -37,7 +54,9 @@ class Message(models.Model):
 
     `due_at` is when the sender has to look at the row next: QUEUED, when it may be sent; SENDING, when its lease
     ends and it becomes UNCONFIRMED; UNCONFIRMED, when no receipt has come for so long that it is sent again.
-    PREPARING, while its attachments are fetched, it is until when later texts to the same person wait for it.
+    PREPARING, while its attachments are fetched and its platform is asked, it is until when later texts to the same
+    person wait for it; SCHEDULED, when it gets its place among the texts to its person, none of which has waited for
+    it until then.
     The gateway is given the id as `client_ref`, and receipts bring it back.
     """
 
@@ -52,12 +71,14 @@ class Message(models.Model):
         AUTO_REPLY = "auto_reply", "automatic reply"
         ANNOUNCEMENT = "announcement", "announcement"
         CLOSING = "closing", "closing text"
+        PLATFORM = "platform", "text by the platform"
 
     class Status(models.TextChoices):
         RELAYED = "relayed"
         LATE = "late"
         UNMATCHED = "unmatched"
         BLOCKED = "blocked"
+        SCHEDULED = "scheduled"
         PREPARING = "preparing"
         QUEUED = "queued"
         SENDING = "sending"
@@ -83,7 +104,7 @@ class Message(models.Model):
         UNKNOWN = "unknown"
 
     INBOUND_STATUSES = (Status.RELAYED, Status.LATE, Status.UNMATCHED, Status.BLOCKED)
-    PENDING_STATUSES = (Status.PREPARING, Status.QUEUED, Status.SENDING, Status.UNCONFIRMED)
+    PENDING_STATUSES = (Status.SCHEDULED, Status.PREPARING, Status.QUEUED, Status.SENDING, Status.UNCONFIRMED)
 
     id = models.UUIDField(primary_key=True, default=make_id, editable=False)
     # The order of texts is the database's, whatever the clocks of the machines say.
@@ -108,6 +129,8 @@ class Message(models.Model):
     # How many attachments came with it, or go with it: its own, or those of the message it relays.
     media_count = models.PositiveSmallIntegerField(default=0, db_default=0)
 
+    # When a platform wants its text to go, unless that was at once.
+    send_at = models.DateTimeField(null=True)
     attempts = models.PositiveSmallIntegerField(default=0, db_default=0)
     due_at = models.DateTimeField(null=True)
     # When a text that still waits has waited too long; decided when it is queued.
@@ -150,14 +173,17 @@ class Message(models.Model):
                 condition=Q(direction="in", status__in=("relayed", "late", "unmatched", "blocked"))
                 | Q(
                     direction="out",
-                    status__in=("preparing", "queued", "sending", "unconfirmed", "sent", "delivered", "failed"),
+                    status__in=(
+                        *("scheduled", "preparing", "queued", "sending", "unconfirmed"),
+                        *("sent", "delivered", "failed"),
+                    ),
                 ),
                 name="message_status_fits_direction",
             ),
             # A row nobody has to look at is never claimed; a pending one is never forgotten.
             models.CheckConstraint(
-                condition=Q(status__in=("preparing", "queued", "sending", "unconfirmed"), due_at__isnull=False)
-                | ~Q(status__in=("preparing", "queued", "sending", "unconfirmed")),
+                condition=~Q(status__in=("scheduled", "preparing", "queued", "sending", "unconfirmed"))
+                | Q(due_at__isnull=False),
                 name="message_pending_is_due",
             ),
             # Texts to our own participants go from the number they know, or from none.
@@ -191,6 +217,8 @@ class Message(models.Model):
             models.Index(
                 fields=["expires_at"], condition=Q(direction="out", status="queued"), name="message_to_expire"
             ),
+            # The sender: which texts of platforms have come to their time?
+            models.Index(fields=["due_at"], condition=Q(direction="out", status="scheduled"), name="message_scheduled"),
             # Receipts that bring no client_ref.
             models.Index(
                 fields=["gateway_id"],
@@ -218,7 +246,7 @@ class Message(models.Model):
 
 
 class Attachment(models.Model):
-    """A picture, sound, film or file of a message: of an inbound text, or of one that the platform sends.
+    """A picture, sound, film or file of a message: of an inbound text, or of one by a platform.
 
         WAITING → STORED    fetched, cleaned, and kept under `file`, encrypted
             │ └─→ WITHHELD  it would give the person away, so it is not passed on
@@ -228,6 +256,10 @@ class Attachment(models.Model):
 
     Moved by conditional updates; when none of a message is WAITING, the text goes out.
     """
+
+    class Source(models.TextChoices):
+        GATEWAY = "gateway", "the carrier's host"
+        PLATFORM = "platform", "a URL of the platform"
 
     class Kind(models.TextChoices):
         IMAGE = "image", "picture"
@@ -249,6 +281,7 @@ class Attachment(models.Model):
     # What the carrier called it, until it is fetched; then, what it is.
     kind = models.CharField(max_length=5, choices=Kind)
     status = models.CharField(max_length=9, choices=Status, default=Status.WAITING)
+    source = models.CharField(max_length=8, choices=Source, default=Source.GATEWAY, db_default=Source.GATEWAY.value)
     # Where it is to be fetched; empty from then on.
     source_url = EncryptedTextField(blank=True, default="")
     attempts = models.PositiveSmallIntegerField(default=0)
@@ -286,6 +319,71 @@ class Attachment(models.Model):
 
     def __str__(self) -> str:
         return f"attachment {self.pk}"
+
+
+class Approval(models.Model):
+    """The question to a platform whether an inbound text is passed on; its relay is PREPARING meanwhile.
+
+        WAITING ⇄ ASKING → APPROVED   the relay goes out, unless its attachments are still being fetched
+                         → CHANGED    … with the words that the platform gave
+                         → BLOCKED    there is no relay any more, and the writer was told
+                         → MOOT       the relay did not wait for the answer: its recipient was replaced or erased
+
+    Moved by conditional updates. `due_at` is when it is asked: WAITING, at the earliest; ASKING, when its lease has
+    ended. The next text to the same recipient is asked about when this one is settled.
+    """
+
+    class Status(models.TextChoices):
+        WAITING = "waiting", "to be asked"
+        ASKING = "asking", "being asked"
+        APPROVED = "approved"
+        CHANGED = "changed"
+        BLOCKED = "blocked"
+        MOOT = "moot"
+
+    message = models.OneToOneField(Message, on_delete=models.CASCADE, primary_key=True, related_name="approval")
+    # Without constraints, which would cost each text lookups; the message has both.
+    platform = models.ForeignKey(
+        Platform, on_delete=models.CASCADE, related_name="+", db_index=False, db_constraint=False
+    )
+    recipient = models.ForeignKey(
+        Participant, on_delete=models.CASCADE, related_name="+", db_index=False, db_constraint=False
+    )
+    # That of the relay.
+    position = models.BigIntegerField()
+    status = models.CharField(max_length=8, choices=Status, default=Status.WAITING)
+    attempts = models.PositiveSmallIntegerField(default=0, db_default=0)
+    due_at = models.DateTimeField(null=True)
+    settled_at = models.DateTimeField(null=True)
+    # Why there was no answer, so that it was settled as the platform's default says.
+    error = models.CharField(max_length=200, blank=True, default="", db_default="")
+    # What the platform gave as its reason for blocking it.
+    reason = EncryptedTextField(blank=True, default="", db_default="")
+
+    class Meta:
+        constraints = (
+            # What waits is looked at some time; what is settled never again.
+            models.CheckConstraint(
+                condition=Q(status__in=("waiting", "asking"), due_at__isnull=False)
+                | (~Q(status__in=("waiting", "asking")) & Q(due_at__isnull=True)),
+                name="pending_approval_is_due",
+            ),
+        )
+        indexes = (
+            # The worker: what is due for a platform.
+            models.Index(
+                fields=["platform", "due_at"], condition=Q(status__in=("waiting", "asking")), name="approval_due"
+            ),
+            # The worker: is the platform still to be asked about an earlier text to the same person?
+            models.Index(
+                fields=["recipient", "position"],
+                condition=Q(status__in=("waiting", "asking")),
+                name="approval_by_recipient",
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"approval of {self.message_id}"
 
 
 class GatewayAccount(models.Model):

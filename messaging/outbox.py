@@ -1,5 +1,6 @@
 """Queue texts: one row each, in the caller's transaction, for the sender to find."""
 
+from datetime import datetime
 from typing import Protocol
 from uuid import UUID
 
@@ -19,6 +20,9 @@ WAKE_CHANNEL = "texts_queued"
 # fsync included; and without an fsync of its own. A sender that is not woken looks again within a second.
 _WAKE = f"SELECT set_config('synchronous_commit', 'off', true), pg_notify('{WAKE_CHANNEL}', '')"
 
+# For so long a picture holds up what is written after it, unless fetching it fails the first time.
+HOLD_SECONDS = 60
+
 # For statements that queue a text of `platform`.
 EXPIRES_AT = """
     now() + COALESCE(platform.texts_expire_after_minutes * interval '1 minute', %(send_for_hours)s * interval '1 hour')
@@ -26,10 +30,12 @@ EXPIRES_AT = """
 _QUEUE = f"""
     INSERT INTO messaging_message (
         id, direction, kind, status, due_at, virtual_number_id, chat_id, participant_id, stranger_number,
-        stranger_digest, relays_id, body, segments, once_key, turn_of, expires_at
+        stranger_digest, relays_id, body, segments, media_count, once_key, send_at, turn_of, expires_at
     )
-    SELECT %(id)s, 'out', %(kind)s, 'queued', now(), %(virtual_number_id)s, %(chat_id)s, %(participant_id)s,
-           %(stranger_number)s, %(stranger_digest)s, %(relays_id)s, %(body)s, %(segments)s, %(once_key)s,
+    SELECT %(id)s, 'out', %(kind)s, %(status)s,
+           COALESCE(%(send_at)s::timestamptz, now() + %(hold_seconds)s * interval '1 second'),
+           %(virtual_number_id)s, %(chat_id)s, %(participant_id)s, %(stranger_number)s, %(stranger_digest)s,
+           %(relays_id)s, %(body)s, %(segments)s, %(media_count)s, %(once_key)s, %(send_at)s,
            COALESCE(platform.id, '{NO_PLATFORM}'), {EXPIRES_AT}
       FROM (SELECT) AS text
       LEFT JOIN chats_chat AS chat ON chat.id = %(chat_id)s
@@ -72,6 +78,27 @@ def queue_text(
     )
 
 
+def queue_platform_text(*, recipient: Recipient, body: str, media_count: int, send_at: datetime | None) -> UUID:
+    """Queue a text that a platform has written to a participant, and return its id.
+
+    With attachments, which the caller keeps, it waits until they are fetched. With `send_at` it waits for that time,
+    and gets its place among the texts to its recipient only then.
+    """
+    status = Message.Status.PREPARING if media_count else Message.Status.QUEUED
+    message_id = _queue(
+        kind=Message.Kind.PLATFORM,
+        status=Message.Status.SCHEDULED if send_at else status,
+        virtual_number_id=recipient.virtual_number_id,
+        chat_id=recipient.chat_id,
+        participant_id=recipient.id,
+        body=body,
+        media_count=media_count,
+        send_at=send_at,
+    )
+    assert message_id  # without a key, nothing stands against it
+    return message_id
+
+
 def queue_text_to_stranger(*, virtual_number_id: UUID, phone_number: str, body: str, once_key: str) -> UUID | None:
     """Queue an automatic reply to somebody who is no participant; None when `once_key` was used already."""
     return _queue(
@@ -95,6 +122,9 @@ def _queue(
     stranger_digest: bytes | None = None,
     relays_id: UUID | None = None,
     once_key: str | None = None,
+    status: Message.Status = Message.Status.QUEUED,
+    media_count: int = 0,
+    send_at: datetime | None = None,
 ) -> UUID | None:
     message_id = make_id()
     rows = execute_prepared(
@@ -110,7 +140,11 @@ def _queue(
             "relays_id": relays_id,
             "body": encrypt(body),
             "segments": count_segments(body),
+            "media_count": media_count,
             "once_key": once_key,
+            "status": status.value,
+            "send_at": send_at,
+            "hold_seconds": HOLD_SECONDS if status is Message.Status.PREPARING else 0,
             "send_for_hours": settings.SEND_FOR_HOURS,
         },
     )

@@ -102,7 +102,7 @@ def _join(parts: Iterable[TextPart], now: datetime) -> None:
     body = _join_bodies(ordered)
     undeliverable = next((part.undeliverable for part in ordered if part.undeliverable), "") or find_obstacle(body)
     log.info("parts joined", parts=len(ordered), total=first.total)
-    text = InboundText(first.gateway_id, first.from_number, first.to_number, body, undeliverable)
+    text = InboundText(first.gateway_id, first.from_number, first.to_number, body, undeliverable, segments=first.total)
     receive_text(text, now=now)
     TextPart.objects.filter(pk__in=[part.pk for part in ordered]).update(joined_at=now, body="", from_number="")
 

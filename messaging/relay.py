@@ -7,11 +7,12 @@ from django.conf import settings
 from django.db import transaction
 
 from chats.lookup import Match, find_match
-from messaging import wording
 from messaging.gateways import InboundText
 from messaging.inbox import log_and_relay, log_only
 from messaging.models import Message
-from messaging.outbox import queue_text, queue_text_to_stranger
+from messaging.outbox import queue_text_to_stranger
+from messaging.writing import queue_automatic_text
+from platforms.templates import TemplateKind
 from proxy_project.encryption import digest_number
 
 log = structlog.get_logger(__name__)
@@ -67,21 +68,20 @@ def _decide(match: Match, now: datetime) -> Status:
 
 def _answer(text: InboundText, match: Match, status: Status, now: datetime) -> None:
     """Tell the writer that nobody got it, as often as is polite, and never to somebody else."""
-    kind = Message.Kind.AUTO_REPLY
     if status is Status.UNMATCHED:
         _answer_stranger(text, match, now)
     elif match.sender and status is Status.LATE:
         # Again when it has been reopened since.
         once_an_end = f"ended:{match.sender.id}:{match.revision}"
-        body = wording.NO_LONGER_IN_CHAT if match.was_replaced else wording.CHAT_HAS_ENDED
-        queue_text(kind=kind, recipient=match.sender, body=body, once_key=once_an_end)
+        kind = TemplateKind.NO_LONGER_IN_CHAT if match.was_replaced else TemplateKind.CHAT_ENDED
+        queue_automatic_text(kind=kind, recipient=match.sender, once_key=once_an_end)
     elif match.sender and match.is_scheduled:
         once_a_chat = f"early:{match.sender.id}"
-        queue_text(kind=kind, recipient=match.sender, body=wording.CHAT_HAS_NOT_STARTED, once_key=once_a_chat)
+        queue_automatic_text(kind=TemplateKind.CHAT_NOT_STARTED, recipient=match.sender, once_key=once_a_chat)
     elif match.sender:
-        body = wording.NOT_PASSED_ON[text.undeliverable]
+        kind = TemplateKind(f"cannot_pass_on_{text.undeliverable}")
         once_a_minute = f"{text.undeliverable}:{match.sender.id}:{now:%Y-%m-%dT%H:%M}"
-        queue_text(kind=kind, recipient=match.sender, body=body, once_key=once_a_minute)
+        queue_automatic_text(kind=kind, recipient=match.sender, once_key=once_a_minute)
 
 
 def _answer_stranger(text: InboundText, match: Match, now: datetime) -> None:

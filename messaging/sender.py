@@ -23,6 +23,7 @@ from messaging.claims import (
 )
 from messaging.gateways import Gateway, Outcome, SendError
 from messaging.outbox import WAKE_CHANNEL
+from messaging.scheduled import queue_scheduled_texts
 from messaging.throttling import Throttling
 
 log = structlog.get_logger(__name__)
@@ -86,6 +87,7 @@ class Sender:
                 self._record()
                 if time.monotonic() - settled_at >= _SETTLE_SECONDS:
                     settle_overdue()
+                    queue_scheduled_texts()
                     settled_at = time.monotonic()
                 pause = self._claim(refusals)
             except DatabaseError as error:

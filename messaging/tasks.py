@@ -9,6 +9,8 @@ from procrastinate import RetryStrategy
 from procrastinate.contrib.django import app
 
 from chats.number_sync import SuspiciousAnswer, sync_virtual_numbers
+from messaging.approvals import ASK
+from messaging.asking import ask_platforms
 from messaging.balance import is_balance_due, read_balance
 from messaging.gateways import AccountError
 from messaging.gateways.vonage_account import NO_SECRET, VonageAccount
@@ -17,6 +19,8 @@ from messaging.keeping.retention import erase_old_chats, erase_strangers
 from messaging.media.fetching import fetch_due_media
 from messaging.media.forgetting import forget_expired_media
 from messaging.parts import forget_joined_parts, relay_overdue_parts
+from messaging.usage import count_usage
+from proxy_project.jobs import wake_worker
 
 log = structlog.get_logger(__name__)
 
@@ -51,6 +55,14 @@ def fetch_media() -> None:
     fetch_due_media(fetch=fetch_from_vonage)
 
 
+@app.periodic(cron="* * * * * */5")
+@app.task(name=ASK, queueing_lock=ASK, pass_context=False)
+def ask_for_approval(timestamp: int | None = None) -> None:
+    """Ask platforms as soon as a text comes, and every five seconds about those whose worker died."""
+    if ask_platforms():
+        wake_worker(ASK)
+
+
 @app.periodic(cron="23 * * * *")
 @app.task(queueing_lock="forget_media", pass_context=False)
 def forget_media(timestamp: int) -> None:
@@ -68,6 +80,13 @@ def erase_what_is_old(timestamp: int) -> None:
         log.info("chats erased", chats=chats)
     while texts := erase_strangers(now=now):
         log.info("texts of strangers erased", texts=texts)
+
+
+@app.periodic(cron="*/10 * * * *")
+@app.task(queueing_lock="count_usage", pass_context=False)
+def keep_books(timestamp: int) -> None:
+    """Count, every ten minutes, the texts that are older than an hour into the books of GET /usage."""
+    count_usage()
 
 
 @app.periodic(cron="*/10 * * * *")

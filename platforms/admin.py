@@ -16,14 +16,19 @@ from django.templatetags.static import static
 from django.urls import reverse
 from django.utils import timezone
 from rest_framework_api_key.models import APIKey as UnusedAPIKey
-from unfold.admin import ModelAdmin
+from unfold.admin import ModelAdmin, TabularInline
 from unfold.decorators import action, display
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
+from messaging.segments import measure
+from messaging.wording import ENGLISH
+from messaging.writing import preview
+
 # Its pages are registered by being imported.
-from platforms import event_admin  # noqa: F401
-from platforms.models import ApiKey, Platform, validate_no_phone_number
+from platforms import approval_admin, event_admin  # noqa: F401
+from platforms.models import ApiKey, Platform, Template
 from platforms.services import create_api_key, create_platform, revoke_api_key
+from platforms.templates import TemplateKind, normalize_language, validate_no_phone_number
 
 # The library's own keys open nothing here.
 admin.site.unregister(UnusedAPIKey)
@@ -34,10 +39,12 @@ admin.site.unregister(Group)
 _PAGES = (
     ("Chats", "forum", "chats", "chat"),
     ("Message log", "list_alt", "messaging", "message"),
+    ("Attachments", "attachment", "messaging", "attachment"),
     ("Virtual numbers", "dialpad", "chats", "virtualnumber"),
     ("Platforms", "apartment", "platforms", "platform"),
     ("API keys", "key", "platforms", "apikey"),
     ("Webhook endpoints", "webhook", "platforms", "webhookendpoint"),
+    ("Approval hooks", "rule", "platforms", "approvalhook"),
     ("Events", "campaign", "platforms", "event"),
     ("Users", "person", "auth", "user"),
     ("Groups", "group", "auth", "group"),
@@ -66,15 +73,53 @@ class PlatformForm(forms.ModelForm):
         validate_no_phone_number(name)
         return name
 
+    def clean_language(self) -> str:
+        return normalize_language(self.cleaned_data["language"]) or ENGLISH
+
+
+class TemplateForm(forms.ModelForm):
+    def clean_language(self) -> str:
+        return normalize_language(self.cleaned_data["language"])
+
+
+# What fields stand for in a preview.
+_EXAMPLES = {"name": "Sara", "counterpart": "Omar", "former": "Bob", "reference": "booking-12"}
+
+
+class TemplateInline(TabularInline):
+    model = Template
+    form = TemplateForm
+    extra = 0
+    fields = ("kind", "language", "side", "text", "preview")
+    readonly_fields = ("preview",)
+
+    @display(description="As Sara reads it")
+    def preview(self, template: Template) -> str:
+        if template.kind not in TemplateKind or template._state.adding:
+            return "-"
+        text = preview(
+            kind=TemplateKind(template.kind),
+            text=template.text,
+            language=template.language,
+            side=template.side,
+            platform=template.platform,
+            fields=_EXAMPLES,
+        )
+        measured = measure(text)
+        segments = "1 segment" if measured.segments == 1 else f"{measured.segments} segments"
+        return f"{text} ({segments} of {measured.encoding}, room for {measured.characters_left} more characters)"
+
 
 @admin.register(Platform)
 class PlatformAdmin(ModelAdmin):
     form = PlatformForm
+    inlines = (TemplateInline,)
     list_display = ("name", "own_introduction", "keys", "created_at")
     search_fields = ("name",)
     empty_state = "No platforms yet. Add one to get an API key."
-    fields = ("name", "introduction", "cool_down_hours", "keep_for_days", "texts_expire_after_minutes",
-              "passes_on_files", "reads_per_minute", "writes_per_minute", "chats_per_day", "records_events",
+    fields = ("name", "introduction", "language", "cool_down_hours", "keep_for_days", "texts_expire_after_minutes",
+              "passes_on_files", "expiring_minutes", "reads_per_minute", "writes_per_minute", "chats_per_day",
+              "records_events",
               "created_at")  # fmt: skip
     readonly_fields = ("created_at",)
 

@@ -1,72 +1,29 @@
 """Deliver events to the platforms' endpoints: claim what is due, post it signed, write down what became of it."""
 
-import asyncio
 import json
-import threading
-import time
-from collections.abc import Callable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, wait
-from contextlib import contextmanager
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 
 import aiohttp
 import structlog
 from cryptography.fernet import InvalidToken
-from standardwebhooks import Webhook
 
 from platforms.deliveries import Delivery, Outcome, claim_deliveries, record_outcomes
 from platforms.events import decrypt_data, show_time
+from platforms.signing import sign_webhook
 from proxy_project import public_http
 from proxy_project.encryption import decrypt
+from proxy_project.errands import RUN_SECONDS, Errands
 
 log = structlog.get_logger(__name__)
 
 TIMEOUT_SECONDS = 15
-# The worker's job comes to its end, so that the worker can be stopped and other jobs have their turn.
-RUN_SECONDS = 5.0
-_UNDER_WAY = 200
-_LOOK_AGAIN_SECONDS = 0.25
-
-Submit = Callable[[Delivery], "Future[Outcome]"]
 
 
 def deliver_due_events(*, run_seconds: float = RUN_SECONDS) -> bool:
-    """Deliver events until none is due, and wait for all answers; return whether some may be left.
-
-    New ones are begun for `run_seconds` at the most. A process that is killed meanwhile loses nothing: what it had
-    claimed is delivered by others when its leases end.
-    """
-    ends_at = time.monotonic() + run_seconds
-    with _courier() as submit:
-        under_way: set[Future[Outcome]] = set()
-        while True:
-            may_begin = time.monotonic() < ends_at
-            if may_begin and len(under_way) < _UNDER_WAY:
-                under_way |= {submit(delivery) for delivery in claim_deliveries(limit=_UNDER_WAY - len(under_way))}
-            if not under_way:
-                return not may_begin
-            done, under_way = wait(under_way, timeout=_LOOK_AGAIN_SECONDS, return_when=FIRST_COMPLETED)
-            outcomes = [future.result() for future in done]
-            record_outcomes(outcomes)
-            _log(outcomes)
-
-
-@contextmanager
-def _courier() -> Iterator[Submit]:
-    """Run an event loop in a thread of its own, in which deliveries are posted: this thread talks to the database."""
-    loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever, daemon=True)
-    thread.start()
-    session = public_http.open_session()
-    opened = asyncio.run_coroutine_threadsafe(session.__aenter__(), loop).result()
-    try:
-        yield lambda delivery: asyncio.run_coroutine_threadsafe(_attempt(opened, delivery), loop)
-    finally:
-        asyncio.run_coroutine_threadsafe(session.__aexit__(None, None, None), loop).result()
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join()
-        loop.close()
+    """Deliver events until none is due, and wait for all answers; return whether some may be left."""
+    return _errands.run(run_seconds=run_seconds)
 
 
 async def _attempt(session: aiohttp.ClientSession, delivery: Delivery) -> Outcome:
@@ -95,7 +52,7 @@ async def _attempt(session: aiohttp.ClientSession, delivery: Delivery) -> Outcom
 def sign(delivery: Delivery, *, now: datetime) -> tuple[str, dict[str, str]]:
     """Return the body of a webhook and its headers, with a signature by each live secret.
 
-    Raises cryptography's InvalidToken. https://github.com/standard-webhooks/standard-webhooks/blob/main/spec
+    Raises cryptography's InvalidToken.
     """
     body = json.dumps(
         {
@@ -106,14 +63,8 @@ def sign(delivery: Delivery, *, now: datetime) -> tuple[str, dict[str, str]]:
         ensure_ascii=False,
         separators=(",", ":"),
     )
-    event_id = str(delivery.event_id)
-    signatures = [Webhook(decrypt(secret)).sign(event_id, now, body) for secret in delivery.encrypted_secrets]
-    return body, {
-        "Content-Type": "application/json",
-        "webhook-id": event_id,
-        "webhook-timestamp": str(int(now.timestamp())),
-        "webhook-signature": " ".join(signatures),
-    }
+    secrets = [decrypt(secret) for secret in delivery.encrypted_secrets]
+    return body, sign_webhook(id=str(delivery.event_id), body=body, secrets=secrets, now=now)
 
 
 def _judge(delivery: Delivery, answer: public_http.Answer) -> Outcome:
@@ -140,10 +91,14 @@ def _read_retry_after(value: str, now: datetime) -> timedelta | None:
         return None
 
 
-def _log(outcomes: list[Outcome]) -> None:
+def _record(outcomes: Sequence[Outcome]) -> None:
+    record_outcomes(outcomes)
     for outcome in outcomes:
         ids = {"event_id": str(outcome.delivery.event_id), "endpoint": str(outcome.delivery.endpoint_id)}
         if outcome.error is None:
             log.info("event delivered", **ids, attempt=outcome.delivery.attempt)
         else:
             log.warning("event not delivered", **ids, attempt=outcome.delivery.attempt, reason=outcome.error)
+
+
+_errands = Errands(claim=lambda limit: claim_deliveries(limit=limit), attempt=_attempt, record=_record)

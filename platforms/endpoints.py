@@ -1,10 +1,8 @@
 """Add, change and test the URLs to which a platform's events are delivered, and deliver events again."""
 
-import secrets
-from base64 import b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -13,12 +11,11 @@ from django.db import transaction
 from platforms.event_types import EventType
 from platforms.events import event_params, wake_deliveries
 from platforms.models import Event, Platform, WebhookEndpoint
+from platforms.signing import OLD_SECRET_LIVES, make_secret
 from proxy_project import public_http
 from proxy_project.sql import execute_prepared
 
 MAX_ENDPOINTS = 10
-# A receiver has this long to learn the new secret.
-OLD_SECRET_LIVES = timedelta(hours=24)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +55,7 @@ def add_endpoint(
 ) -> NewSecret:
     """Add an endpoint, and begin to record the platform's events. Raises BadUrl and TooManyEndpoints."""
     check_endpoint_url(url)
-    secret = _make_secret()
+    secret = make_secret()
     with transaction.atomic():
         Platform.objects.select_for_update(no_key=True).get(pk=platform.pk)
         if WebhookEndpoint.objects.filter(platform=platform).count() >= MAX_ENDPOINTS:
@@ -98,7 +95,7 @@ def rotate_secret(*, endpoint: WebhookEndpoint, now: datetime) -> NewSecret:
         locked = WebhookEndpoint.objects.select_for_update().get(pk=endpoint.pk)
         locked.previous_secret = locked.secret
         locked.previous_secret_until = now + OLD_SECRET_LIVES
-        locked.secret = secret = _make_secret()
+        locked.secret = secret = make_secret()
         locked.save(update_fields=["secret", "previous_secret", "previous_secret_until"])
     return NewSecret(endpoint=locked, secret=secret)
 
@@ -170,7 +167,3 @@ def redeliver(*, event_ids: Sequence[UUID]) -> int:
             raise NoEndpoint("There is no endpoint that is switched on and takes this type of event.")
         wake_deliveries()
     return len(queued)
-
-
-def _make_secret() -> str:
-    return "whsec_" + b64encode(secrets.token_bytes(32)).decode()

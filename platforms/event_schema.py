@@ -2,10 +2,16 @@
 
 from typing import Any
 
-from drf_spectacular.utils import OpenApiExample, OpenApiResponse, OpenApiWebhook, extend_schema, inline_serializer
+from drf_spectacular.utils import (
+    OpenApiExample,
+    OpenApiResponse,
+    OpenApiWebhook,
+    extend_schema,
+    inline_serializer,
+)
 from rest_framework import serializers
 
-from chats.schema import BAD_BODY, BAD_PARAMETERS, EVERY_ERROR, error
+from chats.schema import BAD_BODY, BAD_PARAMETERS, EVERY_ERROR, conflict, error
 from platforms.event_types import EVENT_TYPES, Description, EventType
 
 __all__ = ["BAD_BODY", "BAD_PARAMETERS", "EVERY_ERROR", "error"]
@@ -119,6 +125,14 @@ BAD_URL = _answer(
     "400",
 )
 
+NO_ENDPOINT = conflict(
+    "Nobody to deliver it to",
+    code="no_endpoint",
+    detail="There is no endpoint that is switched on and takes this type of event.",
+)
+TOO_MANY_ENDPOINTS = conflict("Ten already", code="too_many_endpoints", detail="A platform has at most 10 endpoints.")
+ENDPOINT_DISABLED = conflict("It is off", code="endpoint_disabled", detail="The endpoint is switched off.")
+
 
 def _describe_webhook(type: EventType, description: Description) -> OpenApiWebhook:
     body = inline_serializer(
@@ -138,6 +152,8 @@ def _describe_webhook(type: EventType, description: Description) -> OpenApiWebho
             summary=type.value,
             description=description.when,
             request=body,
+            # It is signed; your key stays with you.
+            auth=[],
             examples=[OpenApiExample(type.value, value=example)],
             responses={"2XX": OpenApiResponse(description="Taken. Anything else: it is tried again.")},
         ),

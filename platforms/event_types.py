@@ -14,6 +14,7 @@ class EventType(TextChoices):
     CHAT_REOPENED = "chat.reopened"
     CHAT_EXPIRING = "chat.expiring"
     MESSAGE_RECEIVED = "message.received"
+    MESSAGE_BLOCKED = "message.blocked"
     MESSAGE_DELIVERED = "message.delivered"
     MESSAGE_FAILED = "message.failed"
     MESSAGE_UNMATCHED = "message.unmatched"
@@ -37,8 +38,14 @@ _CHAT_ID = "0198f2c4-6a10-7c3e-9d55-0b6d4c1f2a11"
 _SARA_ID = "0198f2c4-6a10-7c3e-9d55-0b6d4c1f2a12"
 _OMAR_ID = "0198f2c4-6a10-7c3e-9d55-0b6d4c1f2a13"
 _VIRTUAL_NUMBER = "+14155550100"
-_SARA = {"id": _SARA_ID, "name": "Sara", "phone_number": "+1••••••••23", "virtual_number": _VIRTUAL_NUMBER}
-_OMAR = {"id": _OMAR_ID, "name": "Omar", "phone_number": "+1••••••••24", "virtual_number": _VIRTUAL_NUMBER}
+_SARA = {
+    "id": _SARA_ID,
+    "name": "Sara",
+    "language": "es",
+    "phone_number": "+1••••••••23",
+    "virtual_number": _VIRTUAL_NUMBER,
+}
+_OMAR = {**_SARA, "id": _OMAR_ID, "name": "Omar", "language": None, "phone_number": "+1••••••••24"}
 _CHAT: dict[str, Any] = {
     "id": _CHAT_ID,
     "status": "open",
@@ -69,6 +76,7 @@ _RECEIVED: dict[str, Any] = {
     "price": None,
     "currency": None,
     "created_at": "2030-01-30T09:15:10.004518Z",
+    "send_at": None,
     "sent_at": None,
     "delivered_at": None,
     "failed_at": None,
@@ -118,13 +126,26 @@ EVENT_TYPES: dict[EventType, Description] = {
         data={"chat": _CHAT},
     ),
     EventType.CHAT_EXPIRING: Description(
-        when="A chat will end soon, at `expires_at`, unless that is moved.",
+        when="A chat will end soon, at `expires_at`, unless that is moved: 15 minutes before, or as the operator has "
+        "set it for you. Once for each `expires_at`.",
         data={"chat": _CHAT},
     ),
     EventType.MESSAGE_RECEIVED: Description(
         when="A participant has texted. `status` says what became of it: `relayed`, `late` (the chat has ended) or "
         "`blocked`. `text` is null unless the endpoint includes bodies.",
         data={"chat": _CHAT_OF, "message": _RECEIVED},
+    ),
+    EventType.MESSAGE_BLOCKED: Description(
+        when="A text that was to be passed on was not: your approval hook blocked it, or gave no answer, and its "
+        "default is to block.",
+        data={
+            "chat": _CHAT_OF,
+            "message": {
+                **_RECEIVED,
+                "status": "blocked",
+                "error": {"code": "blocked_by_platform", "detail": "The platform's approval hook blocked it."},
+            },
+        },
     ),
     EventType.MESSAGE_DELIVERED: Description(
         when="A text has arrived at a participant's phone.",
@@ -158,15 +179,17 @@ EVENT_TYPES: dict[EventType, Description] = {
         },
     ),
     EventType.NUMBER_RUNNING_OUT: Description(
-        when="Soon there will be no virtual number left for a new chat of the person who has most of them.",
-        data={"country": "US", "active_numbers": 12, "chats_left": 3},
+        when="Somebody has few virtual numbers left for new chats with others: after this chat `chats_left`, of the "
+        "`active_numbers` that your chats can have. At most once a day.",
+        data={"chat": _CHAT_OF, "active_numbers": 12, "chats_left": 1},
     ),
     EventType.NUMBER_PROBLEM: Description(
-        when="Something is wrong with a virtual number that only you use.",
+        when="Something is wrong with a virtual number that only you use: `not_linked`, so that texts to it do not "
+        "reach us, or `missing`, when it is no longer rented.",
         data={
             "virtual_number": _VIRTUAL_NUMBER,
             "code": "not_linked",
-            "detail": "The number is not linked to the application.",
+            "detail": "The number is not linked to the service, so texts to it do not arrive.",
         },
     ),
     EventType.PING: Description(

@@ -1,19 +1,15 @@
 """Record what platforms are told: one row an event, in the transaction of what it tells of."""
 
-import contextlib
 import json
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from django.db import transaction
-from procrastinate.contrib.django import app
-from procrastinate.exceptions import AlreadyEnqueued
-
 from platforms.event_types import EventType
 from proxy_project.encryption import decrypt, encrypt
 from proxy_project.ids import make_id
+from proxy_project.jobs import wake_worker
 from proxy_project.sql import execute_prepared
 
 DELIVER = "deliver_events"
@@ -119,20 +115,9 @@ def show_time(moment: datetime) -> str:
     return moment.isoformat().replace("+00:00", "Z")
 
 
-_IS_QUEUED = "SELECT FROM procrastinate_jobs WHERE queueing_lock = %(lock)s AND status = 'todo'"
-
-
 def wake_deliveries() -> None:
     """Have the worker deliver, once the transaction is committed, what is due."""
-    transaction.on_commit(_enqueue, robust=True)
-
-
-def _enqueue() -> None:
-    # The lock alone would do, with an error in PostgreSQL's log for every event of a burst.
-    if execute_prepared(_IS_QUEUED, {"lock": DELIVER}):
-        return
-    with contextlib.suppress(AlreadyEnqueued):
-        app.configure_task(DELIVER, queueing_lock=DELIVER).defer()
+    wake_worker(DELIVER)
 
 
 def _as_json(value: Any) -> str:

@@ -34,6 +34,8 @@ RETRY_AFTER_SECONDS = 2
 # Rows that one statement deletes.
 FORGET_AT_ONCE = 1_000
 
+BAD_KEY_CODE = "invalid_idempotency_key"
+BAD_KEY = f"The header {HEADER} must have 1 to 255 printable ASCII characters; a UUID is best."
 _KEY = re.compile(r"[ -~]{1,255}")
 
 
@@ -62,8 +64,7 @@ def read_key(request: Request) -> str | None:
         return None
     key: str | None = request.headers.get(HEADER)
     if key is not None and not _KEY.fullmatch(key):
-        message = f"The header {HEADER} must have 1 to 255 printable ASCII characters; a UUID is best."
-        raise ValidationError({HEADER: [ErrorDetail(message, code="invalid_idempotency_key")]})
+        raise ValidationError({HEADER: [ErrorDetail(BAD_KEY, code=BAD_KEY_CODE)]})
     return key
 
 

@@ -23,7 +23,8 @@ _NEWEST = """
     (SELECT phone_number FROM chats_participant ORDER BY id DESC LIMIT 1) UNION ALL
     (SELECT body FROM messaging_message ORDER BY position DESC LIMIT 1) UNION ALL
     (SELECT payload FROM platforms_event ORDER BY position DESC LIMIT 1) UNION ALL
-    (SELECT secret FROM platforms_webhookendpoint)
+    (SELECT secret FROM platforms_webhookendpoint) UNION ALL
+    (SELECT secret FROM platforms_approvalhook)
 """
 _NEEDED = "SELECT fingerprint, lost_at IS NOT NULL FROM platforms_encryptionkey WHERE not_needed_since IS NULL"
 # The newest is in use again, whatever was found before.

@@ -1,7 +1,5 @@
 """Who calls us, what they may use and were answered; and what they are told, events and where to."""
 
-import re
-
 from django.contrib.postgres.fields import ArrayField
 from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator
@@ -11,41 +9,27 @@ from django.db.models.functions import Cast, Now
 from rest_framework_api_key.models import AbstractAPIKey
 
 from platforms.event_types import EventType
+from platforms.templates import (
+    LONGEST_TAG,
+    LONGEST_TEMPLATE,
+    TemplateKind,
+    validate_introduction,
+    validate_language,
+    validate_template,
+)
 from proxy_project.encryption import EncryptedTextField
 from proxy_project.ids import make_id
 
 # A year.
 LONGEST_COOL_DOWN_HOURS = 8784
 
-# What an introduction may name; anything else in braces would reach people as it stands.
-INTRODUCTION_FIELDS = ("name", "counterpart", "platform")
 LONGEST_WAIT_MINUTES = 7 * 24 * 60
 LARGEST_LIMIT = 1_000_000
 # A hundred years.
 LONGEST_RETENTION_DAYS = 36_525
-
-
-def validate_introduction(template: str) -> None:
-    """Raise ValidationError unless `template` can be an introduction: known fields, opt-out wording, no number.
-
-    Carriers drop texts that quote a phone number, and expect the first text to say how to opt out.
-    """
-    try:
-        template.format(**dict.fromkeys(INTRODUCTION_FIELDS, "x"))
-    except (KeyError, IndexError, ValueError, AttributeError) as error:
-        known = ", ".join(f"{{{field}}}" for field in INTRODUCTION_FIELDS)
-        raise ValidationError(f"Use only these fields in braces: {known}.", code="unknown_field") from error
-    if re.search(r"{\w+[^\w}]", template):
-        raise ValidationError("Use a field as it is, such as {counterpart}, without a format.", code="unknown_field")
-    if not re.search(r"\bSTOP\b", template):
-        raise ValidationError("Say how to opt out, such as “Reply STOP to opt out.”", code="no_opt_out")
-    validate_no_phone_number(template)
-
-
-def validate_no_phone_number(text: str) -> None:
-    """Raise ValidationError when `text` could quote a phone number: seven digits or more, however separated."""
-    if re.search(r"(?:\d[\s().\-/+]*){7}", text):
-        raise ValidationError("Must not contain a phone number: it would be texted to people.", code="phone_number")
+USUAL_EXPIRING_MINUTES = 15
+LONGEST_EXPIRING_MINUTES = 24 * 60
+LONGEST_APPROVAL_SECONDS = 10
 
 
 def _limit_field(what: str) -> "models.PositiveIntegerField[int | None, int | None]":
@@ -66,8 +50,17 @@ class Platform(models.Model):
         blank=True,
         max_length=600,
         validators=[validate_introduction],
-        help_text="The first text of a chat, to each person. Fields: {name} of the person, {counterpart}, {platform}. "
-        "Must say how to opt out. Empty: the service's own wording.",
+        help_text="The first text of a chat, to each person, where no template below says otherwise. Fields: {name} of "
+        "the person, {counterpart}, {platform}, {reference}, {metadata.…}. Must say how to opt out. Empty: the "
+        "service's own wording.",
+    )
+    language = models.CharField(
+        max_length=LONGEST_TAG,
+        blank=True,
+        default="en",
+        db_default="en",
+        validators=[validate_language],
+        help_text="In what language people are texted when POST /chats says nothing of it (BCP 47), such as en or es.",
     )
     passes_on_files = models.BooleanField(
         "pass on contact cards and files",
@@ -105,6 +98,18 @@ class Platform(models.Model):
         help_text="Switched on by the platform's first webhook endpoint, and by its first GET /events. "
         "Off: nothing is recorded, and texts cost a little less work.",
     )
+    # Whether there is an ApprovalHook, for the lookup of every text; only platforms.approval moves it.
+    asks_for_approval = models.BooleanField(default=False, db_default=False, editable=False)
+    expiring_minutes = models.PositiveIntegerField(
+        "tell of the end (minutes before)",
+        null=True,
+        blank=True,
+        validators=[MaxValueValidator(LONGEST_EXPIRING_MINUTES)],
+        help_text="How many minutes before a chat's expires_at the event chat.expiring is recorded. Empty: 15. "
+        "0: never.",
+    )
+    # When it was last told that a person will soon have no virtual number left; only chats.services moves it.
+    running_out_at = models.DateTimeField(null=True, editable=False)
     # None: the service's own limit (settings); 0: no limit.
     reads_per_minute = _limit_field("Requests that read (GET), a minute.")
     writes_per_minute = _limit_field("Requests that change something, a minute.")
@@ -121,6 +126,43 @@ class Platform(models.Model):
     def is_authenticated(self) -> bool:
         """A platform is what an API request acts as, in the place where Django expects a user."""
         return True
+
+
+class Template(models.Model):
+    """What the service texts to people of a platform, instead of its own wording, in a language and on a side."""
+
+    class Side(models.IntegerChoices):
+        FIRST = 1, "the first participant"
+        SECOND = 2, "the second participant"
+
+    id = models.UUIDField(primary_key=True, default=make_id, editable=False)
+    platform = models.ForeignKey(Platform, on_delete=models.CASCADE, related_name="templates", db_index=False)
+    kind = models.CharField(max_length=30, choices=TemplateKind)
+    language = models.CharField(max_length=LONGEST_TAG, validators=[validate_language], help_text="BCP 47, such as es.")
+    side = models.PositiveSmallIntegerField(
+        choices=Side, null=True, blank=True, help_text="Only for this participant of a chat. Empty: for both."
+    )
+    text = models.TextField(max_length=LONGEST_TEMPLATE)
+
+    class Meta:
+        ordering = ("kind", "language", "side")
+        constraints = (
+            # What somebody is texted is one template; also finds those of a platform.
+            models.UniqueConstraint(
+                fields=["platform", "kind", "language", "side"], nulls_distinct=False, name="template_is_the_only_one"
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.kind} ({self.language})"
+
+    def clean(self) -> None:
+        """Refuse a text that cannot be a template of this kind."""
+        if self.kind in TemplateKind:
+            try:
+                validate_template(TemplateKind(self.kind), self.text)
+            except ValidationError as error:
+                raise ValidationError({"text": error}) from None
 
 
 class ApiKey(AbstractAPIKey):
@@ -230,6 +272,45 @@ class WebhookEndpoint(models.Model):
 
     def __str__(self) -> str:
         return f"webhook endpoint {self.pk}"
+
+
+class ApprovalHook(models.Model):
+    """A URL of a platform that is asked before a text is passed on, signed like its events.
+
+    Only `platforms.approval` makes and removes it, and moves `Platform.asks_for_approval` with it.
+    docs/decisions/0021-approval-hook.md
+    """
+
+    class Default(models.TextChoices):
+        RELAY = "relay", "pass the text on"
+        BLOCK = "block", "block the text"
+
+    platform = models.OneToOneField(Platform, on_delete=models.CASCADE, primary_key=True, related_name="approval_hook")
+    url = models.CharField("URL", max_length=500)
+    # As of a WebhookEndpoint.
+    secret = EncryptedTextField()
+    previous_secret = EncryptedTextField(blank=True, default="", db_default="")
+    previous_secret_until = models.DateTimeField(null=True, blank=True)
+    timeout_seconds = models.PositiveSmallIntegerField(
+        "time limit (seconds)",
+        default=3,
+        validators=[MinValueValidator(1), MaxValueValidator(LONGEST_APPROVAL_SECONDS)],
+        help_text="For so long a text waits for the answer.",
+    )
+    default = models.CharField(
+        "without an answer", max_length=5, choices=Default, help_text="What becomes of a text when none comes in time."
+    )
+    created_at = models.DateTimeField(db_default=Now())
+
+    consecutive_failures = models.PositiveIntegerField(default=0, db_default=0)
+    last_success_at = models.DateTimeField(null=True, blank=True)
+    last_failure_at = models.DateTimeField(null=True, blank=True)
+    last_failure = models.CharField(max_length=200, blank=True, default="", db_default="")
+    # It has failed too often in a row, and until then it is not asked.
+    skipped_until = models.DateTimeField(null=True, blank=True)
+
+    def __str__(self) -> str:
+        return f"approval hook of {self.platform_id}"
 
 
 class EventDelivery(models.Model):

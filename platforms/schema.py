@@ -4,10 +4,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from rest_framework.exceptions import AuthenticationFailed, Throttled
+from rest_framework.exceptions import APIException, AuthenticationFailed, NotFound, Throttled, UnsupportedMediaType
 
 from platforms.authentication import NO_SUCH_KEY, ReadKeysOnlyRead
-from platforms.idempotency import HEADER, METHODS, REPLAYED_HEADER, KeyInUse, KeyReused
+from platforms.idempotency import BAD_KEY, BAD_KEY_CODE, HEADER, METHODS, REPLAYED_HEADER, KeyInUse, KeyReused
+from proxy_project.errors import BodyTooLarge
 
 _READING = ("get", "head", "options")
 _REPEATABLE = tuple(method.lower() for method in METHODS)
@@ -23,7 +24,34 @@ _PARAMETERS = {
         "Choose a new one for each request, such as a UUID. A request that was refused (4xx) or failed (5xx) leaves "
         "nothing behind, and its key can be used again.",
         "example": "8e03978e-40d5-43e8-bc93-6894a57f9324",
-    }
+    },
+}
+# Of every webhook: https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md
+_SIGNATURE = {
+    "WebhookId": {
+        "name": "webhook-id",
+        "in": "header",
+        "required": True,
+        "schema": {"type": "string", "format": "uuid"},
+        "description": "The event's id: the same, however often it is delivered.",
+        "example": "0198f2c5-01ab-7e21-a0b4-6d2f9c3e1a55",
+    },
+    "WebhookTimestamp": {
+        "name": "webhook-timestamp",
+        "in": "header",
+        "required": True,
+        "schema": {"type": "integer"},
+        "description": "When it was signed, in seconds since 1970. The libraries refuse what is older than 5 minutes.",
+        "example": 1895995512,
+    },
+    "WebhookSignature": {
+        "name": "webhook-signature",
+        "in": "header",
+        "required": True,
+        "schema": {"type": "string"},
+        "description": "One signature, or two with a space between them for a day after the secret was rotated.",
+        "example": "v1,K5oZfzN95Z9UVu1EsfQmfVNQhnkZ2pj9o9NDN/H/pI4=",
+    },
 }
 _HEADERS = {
     "RateLimitPolicy": {
@@ -56,6 +84,7 @@ class _Error:
     description: str
     code: str
     detail: str
+    attr: str | None = None
 
 
 _OF_EVERY_OPERATION = (
@@ -76,6 +105,7 @@ _OF_WRITING = (
     _Error("403", "`read_only_key`: the API key may only read.", ReadKeysOnlyRead.code, ReadKeysOnlyRead.message),
 )
 _OF_REPEATABLE = (
+    _Error("400", f"`{BAD_KEY_CODE}`: the {HEADER} is not one.", BAD_KEY_CODE, BAD_KEY, attr=HEADER),
     _Error(
         "409",
         f"`idempotency_key_in_use`: the first request with this {HEADER} is still at work.",
@@ -91,16 +121,32 @@ _OF_REPEATABLE = (
 )
 
 
+# What an operation says of these is told by an example, unless it gives one itself.
+_BAD_BODY = _Error("400", "", "required", "This field is required.", attr="participants")
+_BAD_PARAMETER = _Error("400", "", "unknown_parameter", "There is no such parameter; there are cursor, page_size.")
+_WHERE_DOCUMENTED = (
+    _Error("404", "", NotFound.default_code, str(NotFound.default_detail)),
+    _Error("413", "", BodyTooLarge.default_code, BodyTooLarge.default_detail),
+    _Error("415", "", UnsupportedMediaType.default_code, 'Unsupported media type "text/plain" in request.'),
+    _Error("500", "", APIException.default_code, str(APIException.default_detail)),
+)
+
+
 def describe_keys_and_limits(result: dict[str, Any], **_: Any) -> dict[str, Any]:
     """Add to each operation what PlatformView does for all of them; a hook of drf-spectacular.
 
     https://drf-spectacular.readthedocs.io/en/latest/customization.html#step-7-preprocessing-hooks
     """
     components = result.setdefault("components", {})
-    components["parameters"] = {**components.get("parameters", {}), **_PARAMETERS}
+    components["parameters"] = {**components.get("parameters", {}), **_PARAMETERS, **_SIGNATURE}
     components["headers"] = {**components.get("headers", {}), **_HEADERS}
+    for webhook in result.get("webhooks", {}).values():
+        webhook["post"]["parameters"] = [{"$ref": f"#/components/parameters/{name}"} for name in _SIGNATURE]
     for method, operation in _list_operations(result):
         responses = operation["responses"]
+        for error in (*_WHERE_DOCUMENTED, _BAD_BODY if "requestBody" in operation else _BAD_PARAMETER):
+            if error.status in responses and not _has_examples(responses[error.status]):
+                _add_error(responses, error)
         errors = [*_OF_EVERY_OPERATION]
         if method not in _READING:
             errors += _OF_WRITING
@@ -122,6 +168,10 @@ def _list_operations(result: Mapping[str, Any]) -> Iterator[tuple[str, dict[str,
                 yield method, operation
 
 
+def _has_examples(response: Mapping[str, Any]) -> bool:
+    return any(content.get("examples") for content in response.get("content", {}).values())
+
+
 def _add_error(responses: dict[str, Any], error: _Error) -> None:
     """Document one error; what the operation says itself of the same status stays."""
     empty = {
@@ -131,8 +181,9 @@ def _add_error(responses: dict[str, Any], error: _Error) -> None:
     response = responses.setdefault(error.status, empty)
     response["description"] = f"{response['description']} {error.description}".strip()
     examples = response["content"]["application/json"].setdefault("examples", {})
-    shown = {"code": error.code, "detail": error.detail, "attr": None}
-    examples[error.code] = {"value": {"type": "client_error", "errors": [shown]}}
+    shown = {"code": error.code, "detail": error.detail, "attr": error.attr}
+    kind = {"400": "validation_error", "500": "server_error"}.get(error.status, "client_error")
+    examples[error.code] = {"value": {"type": kind, "errors": [shown]}}
 
 
 def _headers_of(method: str, status: str) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from platforms.events import read_data
 from platforms.models import Event, EventDelivery, WebhookEndpoint
 
 
+@extend_schema_field(OpenApiTypes.URI)
 class EndpointUrlField(serializers.CharField):
     """A URL that may be called, as its host resolves now."""
 

@@ -7,7 +7,8 @@ from typing import cast
 from django.core.exceptions import ValidationError
 from django.db import transaction
 
-from platforms.models import ApiKey, Platform, validate_no_phone_number
+from platforms.models import ApiKey, Platform
+from platforms.templates import validate_no_phone_number
 
 
 @dataclass(frozen=True, kw_only=True)

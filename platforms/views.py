@@ -8,6 +8,7 @@ from django.utils import timezone
 from drf_spectacular.utils import OpenApiResponse, extend_schema
 from rest_framework import generics, serializers, status
 from rest_framework.exceptions import ValidationError
+from rest_framework.pagination import BasePagination
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -40,6 +41,7 @@ from platforms.serializers import (
     RedeliveredSerializer,
 )
 from proxy_project.errors import BoundedJSONParser, Conflict
+from proxy_project.pages import TimePages
 
 
 class EventView(PlatformView, generics.GenericAPIView[Event]):
@@ -85,7 +87,11 @@ class EventsView(EventView):
         if not set(known).issuperset(request.query_params):
             message = f"There is no such parameter; there are {', '.join(known)}."
             raise ValidationError(message, code="unknown_parameter")
-        parameters = EventsParameters(data=request.query_params)
+        # As JSON, where an empty value is a value, and refused: `?after=` would be everything, to somebody's surprise.
+        given: dict[str, Any] = {name: request.query_params[name] for name in request.query_params}
+        if "type" in given:
+            given["type"] = request.query_params.getlist("type")
+        parameters = EventsParameters(data=given)
         parameters.is_valid(raise_exception=True)
         platform = _platform_of(request)
         if not platform.records_events:
@@ -130,7 +136,7 @@ class RedeliverView(EventView):
             **docs.NO_SUCH_EVENT,
             **docs.EVERY_ERROR,
         },
-        examples=[docs.REDELIVERED],
+        examples=[docs.REDELIVERED, docs.NO_ENDPOINT],
     )
     def post(self, request: Request, event_id: UUID) -> Response:
         event = self.get_object()
@@ -148,7 +154,7 @@ class EndpointView(PlatformView, generics.GenericAPIView[WebhookEndpoint]):
     serializer_class = EndpointSerializer
     lookup_url_kwarg = "endpoint_id"
     filter_backends = ()
-    pagination_class = None
+    pagination_class: type[BasePagination] | None = None
 
     def get_queryset(self) -> QuerySet[WebhookEndpoint]:
         return WebhookEndpoint.objects.filter(platform=_platform_of(self.request)).defer("secret", "previous_secret")
@@ -162,17 +168,26 @@ class EndpointView(PlatformView, generics.GenericAPIView[WebhookEndpoint]):
         return dict(EndpointWithSecretSerializer(new.endpoint, context=context).data)
 
 
+class EndpointPages(TimePages):
+    """Oldest first."""
+
+    ordering = "created_at"
+
+
 class EndpointsView(EndpointView):
+    pagination_class = EndpointPages
+
     @extend_schema(
         operation_id="list_webhook_endpoints",
         tags=["webhook endpoints"],
         summary="List webhook endpoints",
         description="The URLs to which your events are delivered, oldest first, at most ten.",
-        responses={200: EndpointSerializer(many=True), **docs.EVERY_ERROR},
+        responses={200: EndpointSerializer(many=True), **docs.BAD_PARAMETERS, **docs.EVERY_ERROR},
         examples=[docs.ENDPOINT],
     )
     def get(self, request: Request) -> Response:
-        return Response(self.show(list(self.get_queryset())))
+        page = self.paginate_queryset(self.get_queryset())
+        return self.get_paginated_response(self.show(list(page or ())))
 
     @extend_schema(
         operation_id="add_webhook_endpoint",
@@ -186,7 +201,7 @@ class EndpointsView(EndpointView):
             **docs.BAD_BODY,
             **docs.EVERY_ERROR,
         },
-        examples=[docs.ADD_ENDPOINT_REQUEST, docs.ENDPOINT_WITH_SECRET, docs.BAD_URL],
+        examples=[docs.ADD_ENDPOINT_REQUEST, docs.ENDPOINT_WITH_SECRET, docs.BAD_URL, docs.TOO_MANY_ENDPOINTS],
     )
     def post(self, request: Request) -> Response:
         serializer = NewEndpointSerializer(data=request.data)
@@ -278,7 +293,7 @@ class PingView(EndpointView):
             **docs.NO_SUCH_ENDPOINT,
             **docs.EVERY_ERROR,
         },
-        examples=[docs.PING],
+        examples=[docs.PING, docs.ENDPOINT_DISABLED],
     )
     def post(self, request: Request, endpoint_id: UUID) -> Response:
         try:

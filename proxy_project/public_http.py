@@ -69,6 +69,11 @@ class Answer:
     body: bytes = field(repr=False)
 
 
+def check_form(url: str) -> None:
+    """Raise NotPublic unless `url` is one of those that may be called, if its host is public; asks nobody."""
+    _parse(url)
+
+
 def check_url(url: str) -> None:
     """Raise NotPublic unless `url` may be called as its name resolves now, and NoAnswer when it does not resolve."""
     parsed = _parse(url)

@@ -63,6 +63,7 @@ SEND_TIMEOUT_SECONDS = int(_config.number("SEND_TIMEOUT_SECONDS", 10, minimum=1)
 SEND_LEASE_SECONDS = _config.number("SEND_LEASE_SECONDS", 60, minimum=1)
 UNCONFIRMED_WAIT_SECONDS = _config.number("UNCONFIRMED_WAIT_SECONDS", 120, minimum=0)
 SEND_FOR_HOURS = _config.number("SEND_FOR_HOURS", 24, minimum=0.001)
+TEMPLATE_MAX_SEGMENTS = _config.number("TEMPLATE_MAX_SEGMENTS", 6, minimum=1)
 if SEND_LEASE_SECONDS < 2 * SEND_TIMEOUT_SECONDS + 1:
     _config.problem("SEND_LEASE_SECONDS must be more than twice SEND_TIMEOUT_SECONDS (to connect, and to be answered).")
 
@@ -215,13 +216,34 @@ REST_FRAMEWORK = {
 }
 SPECTACULAR_SETTINGS = {
     "TITLE": "Masked texting",
-    "DESCRIPTION": "Two people text each other through a virtual number, and neither sees the other's phone number.",
+    "DESCRIPTION": (
+        "Two people text each other through a virtual number, and neither sees the other's phone number.\n\n"
+        "Send your API key as `Authorization: Bearer <key>`, and JSON in UTF-8. A field or a parameter that is unknown "
+        "is refused, so that a typing error is noticed. Every error has the shape of `ErrorResponse`; answers may get "
+        "more fields. `docs/guide.md` of the repository goes through all of it in ten minutes."
+    ),
     "VERSION": "1",
+    "SERVERS": [{"url": PUBLIC_URL}],
+    "TAGS": [
+        {"name": "chats", "description": "Two people, the virtual numbers between them, and what they text."},
+        {
+            "name": "virtual numbers",
+            "description": "The numbers that people see, and how far they reach.",
+        },
+        {"name": "events", "description": "What happened, in order, to be fetched and delivered again."},
+        {"name": "webhook endpoints", "description": "URLs of yours to which every event is posted, signed."},
+    ],
     # The first that has a place for webhooks.
     "OAS_VERSION": "3.1.0",
-    "WEBHOOKS": "platforms.event_schema.WEBHOOKS",
-    "ENUM_NAME_OVERRIDES": {"EventType": "platforms.event_types.EventType"},
+    "WEBHOOKS": "platforms.approval_schema.WEBHOOKS",
+    "ENUM_NAME_OVERRIDES": {
+        "EventType": "platforms.event_types.EventType",
+        "TemplateKind": "platforms.templates.TemplateKind",
+        "TemplateSide": "platforms.models.Template.Side",
+    },
     "SERVE_INCLUDE_SCHEMA": False,
+    # What is sent and what is shown differ, such as in what may be empty.
+    "COMPONENT_SPLIT_REQUEST": True,
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
         "platforms.schema.describe_keys_and_limits",

@@ -10,14 +10,19 @@ from chats.views import (
     ChatsView,
     EndChatView,
     OneChatView,
+    OneMessageView,
     ReopenChatView,
     ReplaceParticipantView,
+    TranscriptView,
     VirtualNumbersView,
 )
 from messaging import webhooks
 from messaging.keeping.views import ErasuresView
 from messaging.media.views import show_media
 from messaging.metrics import metrics
+from messaging.views import UsageView
+from platforms.approval_views import OneApprovalHookView, RotateHookSecretView
+from platforms.template_views import OneTemplateView, PreviewView, TemplatesView
 from platforms.views import (
     EndpointsView,
     EventsView,
@@ -33,11 +38,17 @@ urlpatterns = [
     path("chats", ChatsView.as_view()),
     path("chats/<uuid:chat_id>", OneChatView.as_view()),
     path("chats/<uuid:chat_id>/messages", ChatMessagesView.as_view()),
+    path("chats/<uuid:chat_id>/messages.csv", TranscriptView.as_view()),
+    path("chats/<uuid:chat_id>/messages/<uuid:message_id>", OneMessageView.as_view()),
     path("chats/<uuid:chat_id>/end", EndChatView.as_view()),
     path("chats/<uuid:chat_id>/reopen", ReopenChatView.as_view()),
     path("chats/<uuid:chat_id>/participants/<uuid:participant_id>/replace", ReplaceParticipantView.as_view()),
     path("virtual-numbers", VirtualNumbersView.as_view()),
     path("erasures", ErasuresView.as_view()),
+    path("usage", UsageView.as_view()),
+    path("templates", TemplatesView.as_view()),
+    path("templates/preview", PreviewView.as_view()),
+    path("templates/<uuid:template_id>", OneTemplateView.as_view()),
     path("events", EventsView.as_view()),
     path("events/<uuid:event_id>", OneEventView.as_view()),
     path("events/<uuid:event_id>/redeliver", RedeliverView.as_view()),
@@ -45,6 +56,8 @@ urlpatterns = [
     path("webhook-endpoints/<uuid:endpoint_id>", OneEndpointView.as_view()),
     path("webhook-endpoints/<uuid:endpoint_id>/rotate-secret", RotateSecretView.as_view()),
     path("webhook-endpoints/<uuid:endpoint_id>/ping", PingView.as_view()),
+    path("approval-hook", OneApprovalHookView.as_view()),
+    path("approval-hook/rotate-secret", RotateHookSecretView.as_view()),
     # The schema is the same for as long as the process runs.
     path("schema", cache_page(3600)(SpectacularAPIView.as_view(authentication_classes=())), name="schema"),
     path("docs", SpectacularSwaggerView.as_view(authentication_classes=())),

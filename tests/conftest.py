@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from rest_framework.test import APIClient
@@ -36,6 +37,12 @@ def other_api(other_platform: Platform) -> APIClient:
 @pytest.fixture
 def virtual_number(db: None) -> VirtualNumber:
     return make_virtual_number()
+
+
+@pytest.fixture
+def media_storage(settings: Any) -> None:
+    """Keep attachments in memory."""
+    settings.STORAGES = settings.STORAGES | {"default": {"BACKEND": "django.core.files.storage.InMemoryStorage"}}
 
 
 @pytest.fixture(scope="session")

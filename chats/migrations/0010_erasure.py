@@ -12,8 +12,8 @@ class Migration(migrations.Migration):
     atomic = False
 
     dependencies = [
-        ('chats', '0004_pacing'),
-        ('platforms', '0006_cool_down'),
+        ('chats', '0007_reading'),
+        ('platforms', '0008_approval'),
     ]
 
     operations = [

@@ -14,7 +14,7 @@ from chats.services.admission import (
     VirtualNumberTakesNoChats,
 )
 from chats.services.changing import HasStarted, change_chat
-from chats.services.ending import EXPIRED, SILENT, end_chat, end_expired_chats
+from chats.services.ending import EXPIRED, SILENT, end_chat, end_expired_chats, tell_of_ends
 from chats.services.locking import HasEnded
 from chats.services.numbers import (
     SLOWEST_RATE,
@@ -28,6 +28,7 @@ from chats.services.numbers import (
 from chats.services.reopening import VirtualNumberTaken, WasErased, reopen_chat
 from chats.services.replacing import AlreadyReplaced, replace_participant
 from chats.services.starting import ReferenceTaken, StartedChat, start_chat, start_due_chats
+from chats.services.texting import HasNotStarted, RecipientOptedOut, UnknownRecipient, send_platform_text
 from chats.services.times import ImpossibleTime
 
 __all__ = [
@@ -38,14 +39,17 @@ __all__ = [
     "AlreadyReplaced",
     "CannotAddVirtualNumber",
     "HasEnded",
+    "HasNotStarted",
     "HasStarted",
     "ImpossibleTime",
     "NumberChoice",
     "Person",
     "PersonIsVirtualNumber",
+    "RecipientOptedOut",
     "ReferenceTaken",
     "SamePerson",
     "StartedChat",
+    "UnknownRecipient",
     "UnknownVirtualNumber",
     "VirtualNumberExists",
     "VirtualNumberInUse",
@@ -60,6 +64,8 @@ __all__ = [
     "find_pacing",
     "reopen_chat",
     "replace_participant",
+    "send_platform_text",
     "start_chat",
     "start_due_chats",
+    "tell_of_ends",
 ]

@@ -92,5 +92,5 @@ def _reopen(chat: Chat, people: list[Participant], now: datetime) -> None:
     chat.save(update_fields=["status", "end_reason", "ended_at", "expires_at", "idle_timeout_seconds", "idle_ends_at",
                              "revision"])  # fmt: skip
     Participant.objects.filter(chat=chat, replaced_at=None).update(ended_at=None)
-    introduce_people(chat, people)
+    introduce_people({chat: people})
     record_chat_events(type=EventType.CHAT_REOPENED, chat_ids=[chat.pk], now=now)

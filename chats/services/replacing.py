@@ -5,7 +5,7 @@ from uuid import UUID
 
 from chats.allocation import CountryMatch, Seeker
 from chats.events import record_replacement
-from chats.introductions import announce_replacement, queue_introduction
+from chats.introductions import announce_replacement, queue_introductions
 from chats.models import Chat, Participant
 from chats.phone_numbers import PhoneNumber
 from chats.services.admission import (
@@ -32,14 +32,15 @@ def replace_participant(
     phone_number: PhoneNumber,
     name: str | None,
     now: datetime,
+    language: str | None = None,
     country_match: CountryMatch = CountryMatch.PREFER,
     choice: NumberChoice = ANY_NUMBER,
 ) -> Chat:
     """Put `phone_number` in the place of a person, and return the chat; the other person keeps their virtual number.
 
     From then on nothing that the old phone texts is passed on, and no text that is queued goes to it. When the
-    chat is open, the new person is introduced and the other one is told. `name` is None when it stays. When this
-    was done before, for the same phone number, the chat is returned as it is.
+    chat is open, the new person is introduced and the other one is told. `name` and `language` are None when they
+    stay. When this was done before, for the same phone number, the chat is returned as it is.
 
     Raises Chat.DoesNotExist, Participant.DoesNotExist, HasEnded, AlreadyReplaced, SamePerson, PersonIsVirtualNumber,
     UnknownVirtualNumber, VirtualNumberTakesNoChats, and NoFreeNumber of chats.allocation, whose first person is the
@@ -79,6 +80,7 @@ def replace_participant(
             chat=chat,
             position=leaving.position,
             name=leaving.name if name is None else name,
+            language=leaving.language if language is None else language,
             phone_number=phone_number.e164,
             phone_digest=digest,
             virtual_number_id=given.first,
@@ -100,5 +102,5 @@ def _replace(chat: Chat, leaving: Participant, joining: Participant, counterpart
     if chat.platform.records_events:
         record_replacement(chat=chat, leaving=leaving, joining=joining, now=now)
     if chat.status == Chat.Status.OPEN:
-        announce_replacement(counterpart=counterpart, leaving=leaving, joining=joining)
-        queue_introduction(platform=chat.platform, participant=joining, counterpart=counterpart)
+        announce_replacement(chat=chat, counterpart=counterpart, leaving=leaving, joining=joining)
+        queue_introductions([(chat, joining, counterpart)])

@@ -9,7 +9,7 @@ from django.db import transaction
 
 from chats.allocation import Seeker
 from chats.events import record_chat_events
-from chats.introductions import queue_introduction
+from chats.introductions import queue_introductions
 from chats.models import Chat, Participant
 from chats.services.admission import (
     ANY_NUMBER,
@@ -86,7 +86,7 @@ def start_chat(
         chat.idle_ends_at = None if starts_at else find_idle_end(chat, now)
         participants = _create(chat, people, digests, choice, now)
         if not starts_at:
-            _start(chat, participants, now)
+            _start({chat: participants}, now)
         return StartedChat(chat=chat, created=True)
 
     return decide_until_settled(decide)
@@ -111,23 +111,23 @@ def start_due_chats(*, now: datetime, limit: int = 200) -> int:
         for chat in starting:
             chat.status, chat.idle_ends_at = Chat.Status.OPEN, find_idle_end(chat, now)
         Chat.objects.bulk_update(starting, ["status", "idle_ends_at"])
-        people = _find_people(starting)
-        for chat in starting:
-            _start(chat, people[chat], now)
+        _start(_find_people(starting), now)
     return len(due)
 
 
-def introduce_people(chat: Chat, participants: Sequence[Participant]) -> None:
-    """Let both people know of a chat that is open, if they do not know of it yet."""
-    for participant, counterpart in zip(participants, reversed(participants), strict=True):
-        queue_introduction(platform=chat.platform, participant=participant, counterpart=counterpart)
+def introduce_people(chats: Mapping[Chat, Sequence[Participant]]) -> None:
+    """Let both people of each chat, which is open, know of it, if they do not yet."""
+    queue_introductions(
+        [(chat, *pair) for chat, people in chats.items() for pair in zip(people, reversed(people), strict=True)]
+    )
 
 
-def _start(chat: Chat, participants: Sequence[Participant], now: datetime) -> None:
-    """Every start of a chat: it is open from now on, both people are introduced, and the platform is told."""
-    introduce_people(chat, participants)
-    if chat.platform.records_events:
-        record_chat_events(type=EventType.CHAT_STARTED, chat_ids=[chat.pk], now=now)
+def _start(chats: Mapping[Chat, Sequence[Participant]], now: datetime) -> None:
+    """Every start of chats: they are open from now on, both people are introduced, and the platform is told."""
+    introduce_people(chats)
+    told = [chat.pk for chat in chats if chat.platform.records_events]
+    if told:
+        record_chat_events(type=EventType.CHAT_STARTED, chat_ids=told, now=now)
 
 
 def _create(
@@ -150,6 +150,7 @@ def _create(
             chat=chat,
             position=position,
             name=person.name,
+            language=person.language,
             phone_number=person.phone_number.e164,
             phone_digest=digest,
             virtual_number_id=number,

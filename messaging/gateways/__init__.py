@@ -50,6 +50,10 @@ class InboundText:
     body: str
     undeliverable: str = ""
     media: tuple[Media, ...] = ()
+    # What the carrier charges for it, as far as it says so.
+    segments: int | None = None
+    price: Decimal | None = None
+    currency: str = ""
 
     @property
     def can_be_answered(self) -> bool:

@@ -6,6 +6,7 @@ import json
 import re
 import time
 import warnings
+from decimal import Decimal
 from typing import Any
 
 import jwt
@@ -78,6 +79,8 @@ def _read_inbound(payload: dict[str, Any]) -> InboundText:
         undeliverable = find_obstacle(text)
     if media and len(text) > MAX_TEXT_LENGTH:
         undeliverable = "too_long"
+    sms = _part(payload, "sms")
+    price, currency = _read_usage(payload)
     return InboundText(
         gateway_id=require(payload, "message_uuid", GATEWAY_ID),
         from_number=read_sender(payload, "from"),
@@ -85,6 +88,9 @@ def _read_inbound(payload: dict[str, Any]) -> InboundText:
         body=text,
         undeliverable=undeliverable,
         media=media,
+        segments=_count(sms.get("num_messages", sms.get("count_total", sms.get("total_count")))),
+        price=price,
+        currency=currency,
     )
 
 
@@ -124,8 +130,8 @@ def _read_receipt(payload: dict[str, Any]) -> Receipt | None:
     if code == RESULT_UNKNOWN and progress is Progress.FAILED:
         # Neither delivered nor failed: it was sent, and that is all anybody will ever know.
         progress = Progress.SENT
-    usage = _part(payload, "usage")
     sms = _part(payload, "sms")
+    price, currency = _read_usage(payload)
     return Receipt(
         gateway_id=gateway_id,
         reference=read_uuid(payload.get("client_ref")),
@@ -135,9 +141,16 @@ def _read_receipt(payload: dict[str, Any]) -> Receipt | None:
         error_detail=detail,
         error_kind=kind,
         segments=_count(sms.get("count_total", sms.get("total_count"))),
-        price=read_price(usage.get("price")),
-        currency=currency if re.fullmatch(r"[A-Z]{3}", currency := str(usage.get("currency", ""))) else "",
+        price=price,
+        currency=currency,
     )
+
+
+def _read_usage(payload: dict[str, Any]) -> tuple[Decimal | None, str]:
+    """Return the price of a text and its currency, as far as they are told."""
+    usage = _part(payload, "usage")
+    currency = str(usage.get("currency", ""))
+    return read_price(usage.get("price")), currency if re.fullmatch(r"[A-Z]{3}", currency) else ""
 
 
 def _verified(authorization: str, body: bytes) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """Erase one person, everywhere or in the chats of one platform, and do so again after a backup was restored."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -17,6 +17,7 @@ from messaging.keeping.scrubbing import (
     forget_files,
     forget_metadata,
     forget_people,
+    forget_reasons,
     scrub_answers,
     scrub_events,
     withdraw_all,
@@ -122,10 +123,12 @@ def _erase(digest: bytes, platform: Platform | None, *, before: datetime, now: d
     return total
 
 
-def _scrub_answers(found: Iterable[tuple[UUID, UUID, UUID]]) -> None:
+def _scrub_answers(found: Sequence[tuple[UUID, UUID, UUID]]) -> None:
     people = [participant_id for participant_id, _, _ in found]
+    chats = {chat_id for _, chat_id, _ in found}
+    readers = list(Participant.objects.filter(chat__in=chats).values_list("pk", flat=True))
     for platform_id in {platform_id for _, _, platform_id in found}:
-        scrub_answers(platform_id=platform_id, people=people)
+        scrub_answers(platform_id=platform_id, people=people, readers=readers)
 
 
 def _erase_participant(participant_id: UUID, chat_id: UUID, digest: bytes, now: datetime) -> Erased:
@@ -135,9 +138,13 @@ def _erase_participant(participant_id: UUID, chat_id: UUID, digest: bytes, now: 
         lock_people(digest)
         # Waits for texts that are being stored; what comes later is a stranger's.
         chat = lock_chat(chat_id)
-        person = Participant.objects.filter(pk=participant_id, phone_digest=digest).select_for_update().first()
+        # Whoever holds a text that waits may refer to the row meanwhile.
+        theirs = Participant.objects.filter(pk=participant_id, phone_digest=digest)
+        person = theirs.select_for_update(no_key=True).first()
         if person is None:
             return Erased()
+        # Before the texts, as whoever carries out an answer of the platform.
+        forget_reasons(chat_id=chat_id, now=now)
         if chat.status != Chat.Status.ENDED:
             end_chat(chat_id=chat_id, reason=REASON, now=now)
         withdraw_all(chat_id=chat_id, now=now)

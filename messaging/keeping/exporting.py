@@ -32,7 +32,8 @@ def gather_person(*, phone_digest: bytes) -> dict[str, Any]:
 
 def _describe_chat(person: Participant) -> dict[str, Any]:
     chat = person.chat
-    texts = Message.objects.filter(chat=chat, participant=person).prefetch_related("attachments").order_by("position")
+    texts = Message.objects.filter(chat=chat, participant=person).select_related("approval")
+    texts = texts.prefetch_related("attachments").order_by("position")
     return {
         "id": str(chat.pk),
         "platform": chat.platform.name,
@@ -44,6 +45,7 @@ def _describe_chat(person: Participant) -> dict[str, Any]:
         "ended_at": _show(chat.ended_at),
         "name": person.name,
         "phone_number": person.phone_number,
+        "language": person.language or None,
         "virtual_number": person.virtual_number.number,
         "texts": [_describe_text(text) for text in texts],
     }
@@ -56,11 +58,13 @@ def _describe_text(message: Message) -> dict[str, Any]:
         "kind": message.kind,
         "status": message.status,
         "text": message.body,
+        "reason_for_blocking": getattr(message, "approval", None) and (message.approval.reason or None),
         "attachments": [
             {"kind": each.kind, "status": each.status, "content_type": each.content_type, "bytes": each.size}
             for each in message.attachments.all()
         ],
         "created_at": _show(message.created_at),
+        "send_at": _show(message.send_at),
         "sent_at": _show(message.sent_at),
         "delivered_at": _show(message.delivered_at),
     }

@@ -14,13 +14,15 @@ from messaging.keeping.scrubbing import (
     forget_files,
     forget_metadata,
     forget_people,
+    forget_reasons,
     scrub_events,
+    withdraw_scheduled,
 )
 from messaging.models import Message
 from proxy_project.sql import execute_planned, execute_prepared
 
 # Of each platform the oldest, by the index chat_to_erase. Digests are needed for the cool-down, and a chat with a text
-# that still waits is not over yet.
+# that still waits is not over yet; one that waits for its time will never be sent.
 DUE_CHATS = """
     SELECT due.id
       FROM platforms_platform AS platform
@@ -92,6 +94,9 @@ def _erase_chat(chat_id: UUID, now: datetime) -> bool:
         # From here on nobody can reopen it, and no late text finds it.
         forget_people(people=Participant.objects.filter(chat=chat_id).only("pk"))
         forget_metadata(chat_id=chat_id)
+        withdraw_scheduled(chat_id=chat_id, now=now)
+    while forget_reasons(chat_id=chat_id, now=now, limit=AT_ONCE):
+        pass
     while empty_some_texts(chat_id=chat_id, now=now):
         pass
     if Message.objects.filter(chat=chat_id, erased_at=None).exists():

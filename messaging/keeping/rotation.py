@@ -18,7 +18,7 @@ from django.apps import apps
 from django.conf import settings
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
-from django.db import connection, models
+from django.db import connection
 from django.utils import timezone
 
 from messaging.models import Attachment
@@ -172,7 +172,8 @@ def list_tables() -> list[_Table]:
         ]
         if columns and model._meta.managed and not model._meta.proxy:
             key = model._meta.pk
-            key_type = "uuid" if isinstance(key, models.UUIDField) else "bigint"
+            # Of a row that is one with another, the type of that one's key.
+            key_type = str(key.db_type(connection))
             tables.append(_Table(model._meta.db_table, str(key.column), key_type, columns))
     return tables
 

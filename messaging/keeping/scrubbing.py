@@ -9,10 +9,13 @@ from uuid import UUID
 
 from cryptography.fernet import InvalidToken
 from django.core.files.storage import default_storage
+from django.db.models import Q
 
 from chats.models import Chat, Participant
 from chats.transcript import cut_out
-from messaging.models import Attachment
+from messaging.events import record_ends
+from messaging.models import Attachment, Message
+from messaging.scheduled import CHAT_ENDED, WHY_CHAT_ENDED
 from messaging.withdrawals import ERASED, WHY_ERASED
 from platforms.models import KeptAnswer
 from proxy_project.encryption import decrypt, encrypt
@@ -28,7 +31,7 @@ _EMPTY = """
      WHERE id IN (
            SELECT id FROM messaging_message AS message
             WHERE chat_id = %(chat_id)s AND erased_at IS NULL AND {whose}
-              AND NOT (direction = 'out' AND status IN ('preparing', 'queued', 'unconfirmed'))
+              AND NOT (direction = 'out' AND status IN ('scheduled', 'preparing', 'queued', 'unconfirmed'))
             ORDER BY position LIMIT %(limit)s FOR NO KEY UPDATE {wait})
     RETURNING id
 """
@@ -40,17 +43,38 @@ _EMPTY_OF_PERSON = _EMPTY.format(
                                 WHERE chat_id = %(chat_id)s AND participant_id = %(participant_id)s))""",
     wait="",
 )
-_WITHDRAW = """
+_FAIL = """
     UPDATE messaging_message
        SET status = 'failed', due_at = NULL, failed_at = %(now)s, error_code = %(code)s, error_detail = %(detail)s,
            error_kind = 'recipient'
-     WHERE participant_id IN (SELECT id FROM chats_participant WHERE chat_id = %(chat_id)s)
-       AND direction = 'out' AND status IN ('preparing', 'queued', 'unconfirmed')
+     WHERE direction = 'out' AND {which}
+    RETURNING id
+"""
+# By the index message_pending_by_person.
+_WITHDRAW = _FAIL.format(
+    which="status IN ('preparing', 'queued', 'unconfirmed')"
+    " AND participant_id IN (SELECT id FROM chats_participant WHERE chat_id = %(chat_id)s)"
+)
+# By the index of the chat's transcript.
+_WITHDRAW_SCHEDULED = _FAIL.format(which="status = 'scheduled' AND chat_id = %(chat_id)s")
+# What a platform gave as its reason may name people, of either side. A question that is under way needs no answer any
+# more, so that none is written down later.
+_FORGET_REASONS = """
+    UPDATE messaging_approval
+       SET reason = '', due_at = NULL,
+           settled_at = COALESCE(settled_at, %(now)s),
+           status = CASE WHEN status IN ('waiting', 'asking') THEN 'moot' ELSE status END
+     WHERE message_id IN (
+           SELECT approval.message_id
+             FROM messaging_message AS message JOIN messaging_approval AS approval ON approval.message_id = message.id
+            WHERE chat_id = %(chat_id)s AND (reason <> '' OR approval.status IN ('waiting', 'asking'))
+            LIMIT %(limit)s)
+    RETURNING message_id
 """
 _OTHERS_TEXTS = """
     SELECT id, body FROM messaging_message
      WHERE chat_id = %(chat_id)s AND erased_at IS NULL AND body <> ''
-       AND NOT (direction = 'out' AND status IN ('preparing', 'queued', 'sending', 'unconfirmed'))
+       AND NOT (direction = 'out' AND status IN ('scheduled', 'preparing', 'queued', 'sending', 'unconfirmed'))
        FOR NO KEY UPDATE
 """
 _REPLACE_BODY = "UPDATE messaging_message SET body = %(new)s WHERE id = %(id)s"
@@ -73,8 +97,32 @@ def empty_texts_of(*, participant_id: UUID, chat_id: UUID, now: datetime) -> int
 
 
 def withdraw_all(*, chat_id: UUID, now: datetime) -> None:
-    """Fail what still waits to be sent in a chat. What is on the wire is refused if it comes back (Claim)."""
-    execute_prepared(_WITHDRAW, {"chat_id": chat_id, "now": now, "code": ERASED, "detail": WHY_ERASED})
+    """Fail what still waits to be sent in a chat, or for its time; the platform is told.
+
+    What is on the wire is refused if it comes back (Claim). Belongs into a transaction.
+    """
+    params = {"chat_id": chat_id, "now": now, "code": ERASED, "detail": WHY_ERASED}
+    rows = execute_prepared(_WITHDRAW, params) + execute_prepared(_WITHDRAW_SCHEDULED, params)
+    if rows:
+        record_ends(message_ids=[message_id for (message_id,) in rows])
+
+
+def withdraw_scheduled(*, chat_id: UUID, now: datetime) -> None:
+    """Fail what waits for its time in a chat that has ended, and would fail then; the platform is told.
+
+    Belongs into a transaction.
+    """
+    params = {"chat_id": chat_id, "now": now, "code": CHAT_ENDED, "detail": WHY_CHAT_ENDED}
+    if rows := execute_prepared(_WITHDRAW_SCHEDULED, params):
+        record_ends(message_ids=[message_id for (message_id,) in rows])
+
+
+def forget_reasons(*, chat_id: UUID, now: datetime, limit: int | None = None) -> int:
+    """Empty up to `limit` of the reasons that the platform gave for blocking texts of a chat; return how many.
+
+    What it is being asked about at this moment is settled.
+    """
+    return len(execute_prepared(_FORGET_REASONS, {"chat_id": chat_id, "now": now, "limit": limit}))
 
 
 def cut_out_of_texts(*, chat_id: UUID, phone_number: str, name: str) -> None:
@@ -89,9 +137,11 @@ def cut_out_of_texts(*, chat_id: UUID, phone_number: str, name: str) -> None:
 
 
 def forget_people(*, people: Collection[Participant]) -> None:
-    """Take names and numbers from participants; their digests become some that nobody has."""
+    """Take names, numbers and languages from participants; their digests become some that nobody has."""
     for person in people:
-        Participant.objects.filter(pk=person.pk).update(name="", phone_number="", phone_digest=secrets.token_bytes(32))
+        Participant.objects.filter(pk=person.pk).update(
+            name="", phone_number="", language="", phone_digest=secrets.token_bytes(32)
+        )
 
 
 def forget_metadata(*, chat_id: UUID) -> None:
@@ -117,24 +167,27 @@ def scrub_events(*, chat_id: UUID, people: Collection[UUID] | None = None) -> No
         execute_prepared(_REPLACE_PAYLOAD, {"id": event_id, "new": new})
 
 
-def scrub_answers(*, platform_id: UUID, people: Collection[UUID]) -> None:
-    """Take `people` out of the answers that are kept for repeated requests of a platform, a day's worth."""
-    ids = [str(person) for person in people]
+def scrub_answers(*, platform_id: UUID, people: Collection[UUID], readers: Collection[UUID]) -> None:
+    """Take `people` out of the answers that are kept for repeated requests of a platform, a day's worth.
+
+    `readers` are all people of their chats: what the platform texted to them may name the others.
+    """
+    ids = [str(person) for person in {*people, *readers}]
     for answer in KeptAnswer.objects.filter(platform=platform_id).defer("body").iterator():
         body = _read_answer(answer)
         if body and any(person in body for person in ids):
-            scrubbed = json.dumps(scrub(json.loads(body), people=people), ensure_ascii=False)
+            scrubbed = json.dumps(scrub(json.loads(body), people=people, readers=readers), ensure_ascii=False)
             KeptAnswer.objects.filter(pk=answer.pk).update(body=scrubbed)
 
 
 def forget_files(*, chat_id: UUID, of: UUID | None = None) -> int:
-    """Delete what was attached in a chat, or by the participant `of`, and return how many files.
+    """Delete what was attached in a chat, or by the participant `of` and the platform, and return how many files.
 
     Talks to the storage, so no transaction should be open. First the file: an error leaves the row for the next time.
     """
     attachments = Attachment.objects.filter(message__chat=chat_id)
     if of:
-        attachments = attachments.filter(message__participant=of)
+        attachments = attachments.filter(Q(message__participant=of) | Q(message__kind=Message.Kind.PLATFORM))
     # Whoever is fetching one now finds that it is not theirs any more, and deletes what they have stored.
     attachments.filter(status=Attachment.Status.WAITING).update(
         status=Attachment.Status.FORGOTTEN, source_url="", due_at=None
@@ -147,13 +200,15 @@ def forget_files(*, chat_id: UUID, of: UUID | None = None) -> int:
     return forgotten
 
 
-def scrub(value: Any, *, people: Collection[UUID] | None) -> Any:
-    """Return JSON as the API shows it without what tells of `people`, or of anybody: a copy."""
+def scrub(value: Any, *, people: Collection[UUID] | None, readers: Collection[UUID] = ()) -> Any:
+    """Return JSON as the API shows it without what tells of `people`, or of anybody, nor texts to `readers`: a copy."""
     if isinstance(value, list):
-        return [scrub(each, people=people) for each in value]
+        return [scrub(each, people=people, readers=readers) for each in value]
     if not isinstance(value, dict):
         return value
-    copy = {key: scrub(each, people=people) for key, each in value.items()}
+    copy = {key: scrub(each, people=people, readers=readers) for key, each in value.items()}
+    if copy.get("text") and copy.get("participant") in {str(person) for person in readers}:
+        copy["text"] = ""
     if "metadata" in copy:
         copy["metadata"] = {}
     if "phone_number" in copy and (people is None or copy.get("id") in {str(person) for person in people}):

@@ -21,8 +21,9 @@ from django.utils import timezone
 
 from messaging.gateways import MediaError, MediaKind
 from messaging.media.cleaning import CleanMedia, UnusableMedia, clean_media
+from messaging.media.public_media import fetch_public_media
 from messaging.media.release import give_way, release_text
-from messaging.models import Attachment
+from messaging.models import Attachment, Message
 from proxy_project.encryption import encrypt_bytes
 
 log = structlog.get_logger(__name__)
@@ -43,25 +44,32 @@ class _Claim:
     id: UUID
     message_id: UUID
     attempt: int
+    source: Attachment.Source
 
 
-def fetch_due_media(*, fetch: Fetch) -> int:
-    """Fetch every attachment that is due, one after the other; return how many were tried."""
+def fetch_due_media(*, fetch: Fetch, fetch_from_platform: Fetch = fetch_public_media) -> int:
+    """Fetch every attachment that is due, one after the other, each from its source; return how many were tried."""
     tried = 0
+    fetch_by_source = {Attachment.Source.GATEWAY: fetch, Attachment.Source.PLATFORM: fetch_from_platform}
     while claim := _claim():
-        _take_care_of(claim, fetch)
+        _take_care_of(claim, fetch_by_source[claim.source])
         tried += 1
     return tried
 
 
 def _claim() -> _Claim | None:
     with transaction.atomic():
-        due = Attachment.objects.filter(status=Attachment.Status.WAITING, due_at__lte=Now()).order_by("due_at")
-        attachment = due.select_for_update(skip_locked=True).only("message_id", "attempts").first()
+        due = Attachment.objects.filter(status=Attachment.Status.WAITING, due_at__lte=Now())
+        # First the text is released from its schedule: otherwise nothing would release it from waiting for these.
+        due = due.exclude(message__status=Message.Status.SCHEDULED).order_by("due_at")
+        attachment = (
+            due.select_for_update(skip_locked=True, of=("self",)).only("message_id", "attempts", "source").first()
+        )
         if attachment is None:
             return None
         Attachment.objects.filter(pk=attachment.pk).update(attempts=F("attempts") + 1, due_at=Now() + _LEASE)
-    return _Claim(attachment.pk, attachment.message_id, attachment.attempts + 1)
+    source = Attachment.Source(attachment.source)
+    return _Claim(attachment.pk, attachment.message_id, attachment.attempts + 1, source)
 
 
 def _take_care_of(claim: _Claim, fetch: Fetch) -> None:
@@ -98,7 +106,9 @@ def _fetch(claim: _Claim, fetch: Fetch) -> CleanMedia:
 
 
 def _is_withheld(claim: _Claim, media: CleanMedia) -> bool:
-    """Return whether it could give its sender away, and the platform has not said that it may."""
+    """Return whether it could give its sender away, and the platform has not said that it may, or sends it itself."""
+    if claim.source is Attachment.Source.PLATFORM:
+        return False
     return media.kind in _REVEALING and not (
         Attachment.objects.filter(pk=claim.id, message__chat__platform__passes_on_files=True).exists()
     )
@@ -113,7 +123,8 @@ def _store(claim: _Claim, media: CleanMedia) -> dict[str, object]:
 def _put_off(claim: _Claim, error: MediaError) -> dict[str, object]:
     """Return when it is tried again, unless it has been tried for MEDIA_FETCH_MINUTES."""
     wait = timedelta(seconds=min(300, 5 * 3 ** (claim.attempt - 1)))
-    since = Attachment.objects.only("created_at").get(pk=claim.id).created_at
+    attachment = Attachment.objects.select_related("message").only("created_at", "message__send_at").get(pk=claim.id)
+    since = max(attachment.created_at, attachment.message.send_at or attachment.created_at)
     if timezone.now() + wait > since + timedelta(minutes=settings.MEDIA_FETCH_MINUTES):
         return {"status": Attachment.Status.FAILED}
     log.warning("attachment fetched later", attachment=str(claim.id), code=error.code, seconds=wait.total_seconds())

@@ -1,6 +1,7 @@
 """Take down what came with a text, or is to go with one, for the worker to fetch."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from uuid import UUID
 
 from django.db.models.functions import Now
@@ -20,3 +21,23 @@ def keep_media(*, message_id: UUID, media: Sequence[Media]) -> None:
         for position, each in enumerate(media)
     )
     app.configure_task(FETCH_TASK).defer()
+
+
+def keep_platform_media(*, message_id: UUID, urls: Sequence[str], due_at: datetime | None) -> None:
+    """Note what is to go with a text by a platform, in the transaction that queues it; fetched at `due_at`, or now.
+
+    Until it is fetched nobody knows what it is.
+    """
+    Attachment.objects.bulk_create(
+        Attachment(
+            message_id=message_id,
+            position=position,
+            kind=Attachment.Kind.FILE,
+            source=Attachment.Source.PLATFORM,
+            source_url=url,
+            due_at=due_at or Now(),
+        )
+        for position, url in enumerate(urls)
+    )
+    if due_at is None:
+        app.configure_task(FETCH_TASK).defer()

@@ -1,6 +1,6 @@
-"""Let a text go out whose attachments have been fetched, withheld or given up, and say what is missing from it."""
+"""Let a text go out that is prepared: its platform was asked, its attachments were fetched, withheld or given up."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from uuid import UUID
 
 import structlog
@@ -8,13 +8,15 @@ from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 
 from chats.phone_numbers import find_country_of
-from messaging import wording
+from messaging.events import record_ends
 from messaging.gateways.fields import MAX_TEXT_LENGTH
 from messaging.media.cleaning import MMS_MAX_BYTES, MMS_TYPES
 from messaging.media.links import make_link
-from messaging.models import Attachment, Message
-from messaging.outbox import queue_text, wake_senders
+from messaging.models import Approval, Attachment, Message
+from messaging.outbox import wake_senders
 from messaging.segments import count_segments
+from messaging.writing import queue_automatic_text, write_to
+from platforms.templates import LONGEST_MARK, TemplateKind
 
 log = structlog.get_logger(__name__)
 
@@ -24,21 +26,32 @@ _MMS_MAX_CAPTION = 3000
 
 
 def release_text(message_id: UUID) -> None:
-    """Queue the text that waits for the attachments of a message, once none of them is being fetched any more.
+    """Queue the text that waits for a message to be approved of and its attachments, once nothing of it is pending.
 
     It goes as an MMS, or as a text with links where number, country or an attachment does not allow one. Marks in
-    the text say what was left out, and so is its writer told. Belongs into the transaction that settles an attachment.
+    the text say what was left out, and so is its writer told. Belongs into the transaction that settles an attachment
+    or the approval.
     """
-    # Locked before the others are counted: of two that are settled at once, the second sees the first.
+    # Locked before the others are looked at: of two that are settled at once, the second sees the first.
     found = _find_waiting(message_id).select_for_update().values_list("pk", flat=True).first()
     attachments = list(Attachment.objects.filter(message=message_id))
     if not found or any(attachment.status == Attachment.Status.WAITING for attachment in attachments):
         return
+    if Approval.objects.filter(message=message_id, settled_at=None).exists():
+        return
     text = Message.objects.select_related("virtual_number", "participant", "relays__participant").get(pk=found)
-    stored = _fit_links(text, [a for a in attachments if a.status == Attachment.Status.STORED])
+    stored = _fit_links(text, attachments)
     withheld = [a for a in attachments if a.status == Attachment.Status.WITHHELD]
     failed = [a for a in attachments if a not in stored and a not in withheld]
-    text.body = " ".join(filter(None, [text.body, _mark(withheld, wording.WITHHELD), _mark(failed, wording.MISSING)]))
+    _say_why(attachment for attachment in failed if attachment.status == Attachment.Status.STORED)
+    left_out = [f"withheld_{each.kind}" for each in withheld] + [f"missing_{each.kind}" for each in failed]
+    if text.kind == Message.Kind.PLATFORM:
+        # Its writer is a platform, which sees it at the attachments; the reader knows of nothing that is missing.
+        if not text.body and not stored:
+            _fail(text)
+            return
+    else:
+        text.body = " ".join(filter(None, [text.body, *_mark(text, left_out)]))
     text.channel = Message.Channel.MMS if _fits_mms(text, stored) else Message.Channel.SMS
     text.media_count = len(stored)
     text.segments = count_segments("\n".join([text.body, *map(_link, stored)]))
@@ -46,7 +59,21 @@ def release_text(message_id: UUID) -> None:
     text.save(update_fields=["body", "channel", "media_count", "segments", "status", "due_at"])
     wake_senders()
     _tell_writer(text, withheld, failed)
-    log.info("media passed on", message=str(message_id), channel=text.channel, stored=len(stored), left_out=len(failed))
+    log.info("text prepared", message=str(message_id), channel=text.channel, stored=len(stored), left_out=len(failed))
+
+
+def _fail(text: Message) -> None:
+    Message.objects.filter(pk=text.pk).update(
+        status=Message.Status.FAILED,
+        due_at=None,
+        failed_at=Now(),
+        error_code="media_unavailable",
+        error_detail="There is no text, and nothing of its media could be fetched.",
+        error_kind=Message.ErrorKind.UNKNOWN,
+        media_count=0,
+    )
+    record_ends(message_ids=[text.pk])
+    log.warning("text failed without its media", message=str(text.pk))
 
 
 def give_way(message_id: UUID) -> None:
@@ -70,11 +97,14 @@ def _fits_mms(text: Message, stored: Sequence[Attachment]) -> bool:
     )
 
 
-def _fit_links(text: Message, stored: Sequence[Attachment]) -> list[Attachment]:
-    """Return the attachments whose links fit into one text with the body and the marks."""
-    room = MAX_TEXT_LENGTH - len(text.body) - wording.LONGEST_MARKS
+def _fit_links(text: Message, attachments: Sequence[Attachment]) -> list[Attachment]:
+    """Return those of the stored attachments whose links fit into one text with the body and any marks."""
+    marks = len({(each.status, each.kind) for each in attachments})
+    room = MAX_TEXT_LENGTH - len(text.body) - marks * (1 + LONGEST_MARK)
     fitting = []
-    for attachment in stored:
+    for attachment in attachments:
+        if attachment.status != Attachment.Status.STORED:
+            continue
         room -= 1 + len(_link(attachment))
         if room < 0:
             break
@@ -82,24 +112,30 @@ def _fit_links(text: Message, stored: Sequence[Attachment]) -> list[Attachment]:
     return fitting
 
 
+def _say_why(attachments: Iterable[Attachment]) -> None:
+    """Note of attachments that were fetched why their links are not in the text."""
+    Attachment.objects.filter(pk__in=[attachment.pk for attachment in attachments]).update(
+        error_code="does_not_fit", error_detail="Its link does not fit into the text."
+    )
+
+
 def _link(attachment: Attachment) -> str:
     return make_link(attachment_id=attachment.pk, content_type=attachment.content_type)
 
 
-def _mark(attachments: Sequence[Attachment], wording_by_kind: dict[str, str]) -> str:
-    return " ".join(dict.fromkeys(wording_by_kind[attachment.kind] for attachment in attachments))
+def _mark(text: Message, left_out: Sequence[str]) -> list[str]:
+    """Return what stands in the text for what was left out of it, in the words of its recipient's language."""
+    if not (left_out and text.participant and text.chat_id):
+        return []
+    kinds = [TemplateKind(kind) for kind in dict.fromkeys(left_out)]
+    return list(write_to(participant_id=text.participant.pk, chat_id=text.chat_id, kinds=kinds).values())
 
 
 def _tell_writer(text: Message, withheld: Sequence[Attachment], failed: Sequence[Attachment]) -> None:
     if not (text.relays and text.relays.participant):
         return
-    told = [wording.YOURS_WAS_WITHHELD] if withheld else []
+    told = [TemplateKind.ATTACHMENT_WITHHELD] if withheld else []
     if failed:
-        told.append(wording.YOURS_IS_MISSING)
-    for number, body in enumerate(told):
-        queue_text(
-            kind=Message.Kind.AUTO_REPLY,
-            recipient=text.relays.participant,
-            body=body,
-            once_key=f"media:{text.relays_id}:{number}",
-        )
+        told.append(TemplateKind.ATTACHMENT_MISSING)
+    for number, kind in enumerate(told):
+        queue_automatic_text(kind=kind, recipient=text.relays.participant, once_key=f"media:{text.relays_id}:{number}")

@@ -10,7 +10,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('chats', '0010_erasure'),
-        ('messaging', '0007_lifecycle'),
+        ('messaging', '0009_approval'),
     ]
 
     operations = [

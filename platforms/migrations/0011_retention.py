@@ -13,7 +13,7 @@ class Migration(migrations.Migration):
     dependencies = [
         ('chats', '0010_erasure'),
         ('messaging', '0012_erasure'),
-        ('platforms', '0006_cool_down'),
+        ('platforms', '0008_approval'),
     ]
 
     operations = [

@@ -17,6 +17,8 @@ from tests.factories import make_api_key, make_platform
 ADD_PLATFORM = reverse("admin:platforms_platform_add")
 ADD_KEY = reverse("admin:platforms_apikey_add")
 INTRODUCTION = "Hi {name}, this is {platform}. Text {counterpart} here. Reply STOP to opt out."
+# What a browser sends of the table of templates.
+NO_TEMPLATES = {"templates-TOTAL_FORMS": "0", "templates-INITIAL_FORMS": "0"}
 
 
 def read_key(page: str) -> str:
@@ -36,7 +38,9 @@ def revoke(client: Client, *keys: ApiKey, **fields: str) -> str:
 
 def test_a_new_platform_gets_a_key_that_opens_the_api(operator: Client) -> None:
     page = operator.post(
-        ADD_PLATFORM, {"name": "Rides", "introduction": INTRODUCTION, "cool_down_hours": "2"}, follow=True
+        ADD_PLATFORM,
+        {"name": "Rides", "introduction": INTRODUCTION, "cool_down_hours": "2", **NO_TEMPLATES},
+        follow=True,
     )
     assert is_accepted(read_key(words_of(page)))
     platform = Platform.objects.get()
@@ -72,7 +76,7 @@ def test_a_key_that_would_have_expired_already_is_not_made(operator: Client, pla
 @pytest.mark.parametrize("is_new", [True, False])
 def test_a_platform_may_have_limits_of_its_own(operator: Client, db: None, is_new: bool) -> None:
     address = ADD_PLATFORM if is_new else page_of(make_platform("Rides"))
-    fields = {"name": "Rides", "introduction": "", "reads_per_minute": "5", "chats_per_day": "0"}
+    fields = {"name": "Rides", "introduction": "", "reads_per_minute": "5", "chats_per_day": "0", **NO_TEMPLATES}
     assert operator.post(address, fields).status_code == 302
     platform = Platform.objects.get()
     assert (platform.reads_per_minute, platform.writes_per_minute, platform.chats_per_day) == (5, None, 0)
@@ -94,7 +98,7 @@ def test_a_key_is_shown_once_and_kept_nowhere(operator: Client, platform: Platfo
 
 
 def test_a_platforms_name_and_introduction_are_edited(operator: Client, platform: Platform) -> None:
-    fields = {"name": "Rides Ltd", "introduction": INTRODUCTION, "cool_down_hours": "48"}
+    fields = {"name": "Rides Ltd", "introduction": INTRODUCTION, "cool_down_hours": "48", **NO_TEMPLATES}
     assert operator.post(page_of(platform), fields).status_code == 302
     platform.refresh_from_db()
     assert (platform.name, platform.introduction, platform.cool_down_hours) == ("Rides Ltd", INTRODUCTION, 48)
@@ -122,7 +126,7 @@ def test_what_cannot_be_texted_is_refused_with_a_reason(
 ) -> None:
     make_platform("Rentals")
     address = ADD_PLATFORM if is_new else page_of(platform)
-    assert error in words_of(operator.post(address, {"name": "New name", "introduction": "", **fields}))
+    assert error in words_of(operator.post(address, {"name": "New name", "introduction": "", **NO_TEMPLATES, **fields}))
     assert set(Platform.objects.values_list("name", "introduction")) == {("Rides", ""), ("Rentals", "")}
 
 
@@ -176,3 +180,17 @@ def test_a_viewer_revokes_and_makes_no_key(viewer: Client, platform: Platform) -
     assert viewer.post(ADD_PLATFORM, {"name": "x", "introduction": ""}).status_code == 403
     assert viewer.post(page_of(platform), {"name": "x", "introduction": ""}).status_code == 403
     assert (Platform.objects.get().name, ApiKey.objects.count()) == ("Rides", 1)
+
+
+def test_a_template_is_added_and_shown_as_people_read_it_with_its_cost(operator: Client, platform: Platform) -> None:
+    template = {"kind": "introduction", "language": "es_mx", "side": "1", "text": "Hola {name}, {reference}. STOP"}
+    fields = {"name": "Rides", "introduction": "", "language": "es"}
+    fields |= {"templates-TOTAL_FORMS": "1", "templates-INITIAL_FORMS": "0"}
+    fields |= {f"templates-0-{name}": value for name, value in template.items()}
+    page = words_of(operator.post(page_of(platform), fields | {"templates-0-text": "Hola {who}. STOP"}))
+    assert "Use only these fields" in page and not platform.templates.exists()
+    assert operator.post(page_of(platform), fields).status_code == 302
+    platform.refresh_from_db()
+    assert (platform.language, platform.templates.get().language) == ("es", "es-MX")
+    page = read(operator, page_of(platform))
+    assert "Hola Sara, booking-12. STOP (1 segment of GSM-7, room for 133 more characters)" in page

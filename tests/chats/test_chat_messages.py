@@ -69,6 +69,7 @@ def test_a_message_shows_what_became_of_it(api, chat):
         "price": None,
         "currency": None,
         "created_at": received["created_at"],
+        "send_at": None,
         "sent_at": None,
         "delivered_at": None,
         "failed_at": None,
@@ -110,7 +111,7 @@ def test_other_chats_are_left_out(api, platform, chat):
     "query, attr",
     [
         ("page_size=x", "page_size"),
-        ("status=sent", None),
+        ("state=sent", None),
         ("cursor=" + base64.b64encode(b"p=x").decode(), "cursor"),
         ("cursor=" + base64.b64encode(b"p=-1").decode(), "cursor"),
         ("cursor=" + base64.b64encode(b"p=99999999999999999999").decode(), "cursor"),

@@ -5,15 +5,23 @@ import re
 import pytest
 from django.core.exceptions import ValidationError
 
-from chats.introductions import write_introduction
+from chats.models import Chat, Participant
 from messaging.models import Message
-from platforms.models import Platform, validate_introduction
+from messaging.writing import describe_reader, write
+from platforms.models import Platform
+from platforms.templates import TemplateKind, validate_introduction
 from tests.factories import make_chat
 
 # 3GPP TS 23.038, without the characters that need an escape.
 GSM_7 = re.compile(r"[A-Za-z0-9 \n\r@£$¥èéùìòÇØøÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ!\"#¤%&'()*+,\-./:;<=>?¡ÄÖÑÜ§¿äöñüà]*")
 
 OURS = Platform(name="Rides")
+
+
+def write_introduction(*, platform: Platform, name: str, counterpart: str) -> str:
+    participant = Participant(position=1, name=name)
+    reader = describe_reader(chat=Chat(platform=platform), participant=participant, counterpart=counterpart)
+    return write(kind=TemplateKind.INTRODUCTION, reader=reader, platform=platform, templates=[])
 
 
 @pytest.mark.parametrize(

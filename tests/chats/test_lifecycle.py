@@ -103,7 +103,7 @@ class TestScheduledChats:
         make_people(chats, virtual_number)
         with CaptureQueriesContext(connection) as captured:
             assert start_due_chats(now=start, limit=5) == 5
-        assert len(captured) <= 8
+        assert len(captured) <= 9
         assert [start_due_chats(now=start, limit=5) for _ in range(2)] == [4, 0]
         assert len(read_outbound(Kind.INTRODUCTION)) == 18
 

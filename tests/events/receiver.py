@@ -32,6 +32,7 @@ class Received:
 class Answer:
     status: int = 204
     headers: dict[str, str] = field(default_factory=dict)
+    body: str = ""
 
 
 Decide = Callable[[Received], Answer]
@@ -76,9 +77,11 @@ class Receiver:
                 received = Received(self.headers["webhook-id"], dict(self.headers), body)
                 answer = receiver._take(received)
                 self.send_response(answer.status)
-                for name, value in {"Content-Length": "0", **answer.headers}.items():
+                body = answer.body.encode()
+                for name, value in {"Content-Length": str(len(body)), **answer.headers}.items():
                     self.send_header(name, value)
                 self.end_headers()
+                self.wfile.write(body)
 
             def log_message(self, *_: object) -> None:
                 pass

@@ -39,7 +39,7 @@ class Service:
         self._deployment = deployment
         self._database = f"story_{uuid.uuid4().hex}"
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
-        port = _find_free_port()
+        port = find_free_port()
         self.url = f"http://127.0.0.1:{port}"
         self.api_key = deployment.api_key
         self.simulator = Simulator.start(
@@ -241,7 +241,8 @@ def _administrate(statement: str, *databases: str) -> None:
         connection.execute(sql.SQL(statement).format(*map(sql.Identifier, databases)))  # type: ignore[arg-type]
 
 
-def _find_free_port() -> int:
+def find_free_port() -> int:
+    """Return a port of this machine that nobody listens at now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

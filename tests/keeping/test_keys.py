@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from datetime import timedelta
 from pathlib import Path
 from threading import Thread
 
@@ -13,17 +14,20 @@ from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 from django.core.management import CommandError
 from django.db import connection, connections
+from django.utils import timezone
 
 from chats.models import Chat, Participant
 from messaging.keeping import rotation
 from messaging.keeping.rotation import list_tables, look_at_everything, rotate_everything
-from messaging.models import Attachment
+from messaging.models import Approval, Attachment, TextPart
 from platforms.keys import check_keys, require_keys
-from platforms.models import EncryptionKey, WebhookEndpoint
+from platforms.models import ApprovalHook, EncryptionKey, WebhookEndpoint
 from proxy_project.encryption import decrypt_bytes, find_fingerprint
+from tests.factories import ALICE
 from tests.keeping.helpers import make_key, read_everything, receive, run
 from tests.messaging.media import JPEG, fetch
 from tests.messaging.media import receive as receive_media
+from tests.messaging.rows import read_inbound
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("media_storage")]
 
@@ -36,11 +40,25 @@ def story(api, platform, chat):
     platform.records_events = True
     platform.save()
     Chat.objects.filter(pk=chat.pk).update(metadata={"seat": "17B"})
-    WebhookEndpoint.objects.create(platform=platform, url="https://example.com/e", secret="s", previous_secret="p")
+    hook = {"platform": platform, "url": "https://example.com/e", "secret": "s", "previous_secret": "p"}
+    WebhookEndpoint.objects.create(**hook)
+    ApprovalHook.objects.create(**hook, default=ApprovalHook.Default.RELAY)
     receive("the blue gate")
+    [text] = read_inbound()
+    Approval.objects.create(
+        message=text, platform=platform, recipient=text.participant, position=1, status="blocked", reason="the gate"
+    )
     receive("a stranger", to="12025550199")
     receive_media("gate.jpg", "later.jpg")
     fetch(**{"gate.jpg": JPEG, "later.jpg": JPEG})
+    # Two parts of three, and a text with a picture that waits for its time.
+    TextPart.objects.create(
+        sender_digest=b"x", to_number="+12015550100", reference="7", total=3, part=1, gateway_id="p", from_number=ALICE,
+        body="half a text",
+    )  # fmt: skip
+    at = (timezone.now() + timedelta(hours=1)).isoformat()
+    later = {"text": "at nine", "media": ["https://example.com/gate.jpg"], "send_at": at}
+    assert api.post(f"/chats/{chat.pk}/messages", later).status_code == 201
     api.post(f"/chats/{chat.pk}/end", headers={"Idempotency-Key": "one"})
 
 
@@ -58,6 +76,11 @@ def count_under(key: str) -> int:
 
 def test_everything_is_under_the_new_key_and_reads_as_before(settings, story):
     tables = {table.name: [column.name for column in table.columns] for table in list_tables()}
+    for table in list_tables():
+        for column in table.columns:
+            with connection.cursor() as cursor:
+                cursor.execute(f"SELECT count(*) FROM {table.name} WHERE {column.read} NOT IN ('', '{{}}')")
+                assert cursor.fetchone()[0], f"{table.name}.{column.name} is empty in this test"
     assert tables["chats_participant"] == ["name", "phone_number"] and tables["chats_chat"] == ["metadata"]
     require_keys()
     before = read_everything()

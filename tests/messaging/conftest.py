@@ -1,7 +1,5 @@
 """What the tests of texts have in common: Sara and Omar text each other through one virtual number."""
 
-from typing import Any
-
 import pytest
 
 from chats.models import Chat, Participant, VirtualNumber
@@ -25,12 +23,6 @@ def sara(chat: Chat) -> Participant:
 @pytest.fixture
 def omar(chat: Chat) -> Participant:
     return chat.participants.get(position=2)
-
-
-@pytest.fixture
-def media_storage(settings: Any) -> None:
-    """Keep attachments in memory."""
-    settings.STORAGES = settings.STORAGES | {"default": {"BACKEND": "django.core.files.storage.InMemoryStorage"}}
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import pytest
 from django.db import connection, transaction
 
 from chats.models import VirtualNumber
-from messaging import claims, receipts
+from messaging import claims, receipts, scheduled, withdrawals
 from tests.messaging.rows import make_queued, make_strangers_queued
 
 pytestmark = pytest.mark.django_db
@@ -29,6 +29,10 @@ STATEMENTS = {
     # Planned anew each time; of two short indexes it takes either.
     "say when": (claims._SAY_WHEN, set()),
     "expire": (claims._EXPIRE, {"message_to_expire"}),
+    "queue scheduled": (scheduled._QUEUE, {"message_scheduled"}),
+    "withdraw": (withdrawals._WITHDRAW, {"message_pending_by_person"}),
+    # By either: few texts are scheduled, in all chats together.
+    "withdraw scheduled": (withdrawals._WITHDRAW_SCHEDULED, set()),
     "receipt by reference": (receipts._RECORD_BY_REFERENCE, {"messaging_message_pkey"}),
     "receipt by gateway id": (receipts._RECORD_BY_GATEWAY_ID, {"outbound_gateway_id"}),
 }

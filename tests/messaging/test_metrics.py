@@ -8,7 +8,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from prometheus_client.parser import text_string_to_metric_families
 
-from messaging.models import GatewayAccount, Message
+from messaging.models import Attachment, GatewayAccount, Message
 from tests.factories import OMAR, SARA, make_virtual_number
 from tests.messaging.rows import Status, ago, make_queued, make_strangers_queued
 
@@ -134,7 +134,7 @@ def test_a_long_log_costs_a_handful_of_queries_that_scan_none_of_it(client, omar
         cursor.execute("ANALYZE messaging_message")
     with CaptureQueriesContext(connection) as queries:
         read_now = read(client)
-    assert len(queries) <= 5
+    assert len(queries) <= 7
     assert sum(value for key, value in read_now.items() if key[0] == "texting_latest_texts") == 1_000
     for query in queries:
         if "messaging_message" in query["sql"]:
@@ -142,3 +142,17 @@ def test_a_long_log_costs_a_handful_of_queries_that_scan_none_of_it(client, omar
                 cursor.execute(f"EXPLAIN {query['sql']}")
                 plan = "\n".join(line for (line,) in cursor.fetchall())
             assert "Seq Scan" not in plan and "Index" in plan, plan
+
+
+def test_attachments_that_wait_and_what_became_of_the_latest(client, chat, omar):
+    text = make_queued(omar)
+    since = ago(minutes=5)
+    for position, status in enumerate(("waiting", "failed", "failed", "withheld")):
+        Attachment.objects.create(
+            message=text, position=position, kind="image", status=status, due_at=ago(), created_at=since
+        )
+    figures = read(client)
+    assert figures["texting_attachments_waiting",] == 1
+    assert figures["texting_attachments_waiting_since_timestamp_seconds",] == pytest.approx(since.timestamp())
+    assert figures["texting_latest_attachments", "failed"] == 2
+    assert figures["texting_latest_attachments", "withheld"] == 1

@@ -3,12 +3,15 @@
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
+from django.utils import timezone
 from drf_spectacular.generators import SchemaGenerator
 from rest_framework.test import APIClient
 
-from platforms.models import Event, Platform, WebhookEndpoint
+from chats.services import send_platform_text
+from platforms.models import ApprovalHook, Event, Platform, Template, WebhookEndpoint
 from tests.factories import make_chat, make_virtual_number
 
 SCHEMA: dict[str, Any] = SchemaGenerator().get_schema(request=None, public=True)
@@ -17,6 +20,8 @@ SCHEMA: dict[str, Any] = SchemaGenerator().get_schema(request=None, public=True)
 RECIPES: dict[str, Callable[["World"], Any]] = {
     "chat_id": lambda world: world.chat.pk,
     "participant_id": lambda world: world.participant.pk,
+    "message_id": lambda world: world.scheduled_text.pk,
+    "template_id": lambda world: world.template.pk,
     "endpoint_id": lambda world: world.endpoint.pk,
     "event_id": lambda world: world.event.pk,
 }
@@ -29,9 +34,16 @@ class World:
         self.platform = platform
         make_virtual_number(number, platform=platform)
         self.endpoint = WebhookEndpoint.objects.create(platform=platform, url="https://example.com/e", secret="x")
+        ApprovalHook.objects.create(platform=platform, url="https://example.com/a", secret="x", default="relay")
+        self.template = Template.objects.create(
+            platform=platform, kind="chat_ended", language="en", text=f"The secret of {platform.name}."
+        )
         self.event = Event.objects.create(platform=platform, type="ping", payload="{}")
         self.chat = make_chat(platform, people, reference=f"secret of {platform.name}")
         self.participant = self.chat.participants.get(position=1)
+        [self.scheduled_text, _] = send_platform_text(
+            chat_id=self.chat.pk, text="hello", send_at=timezone.now() + timedelta(hours=1), now=timezone.now()
+        )
 
     def find(self, parameter: str) -> str:
         assert parameter in RECIPES, (

@@ -118,7 +118,7 @@ def test_a_read_key_reads_and_sees_nothing_of_others(platform, mine, theirs, ope
     response = operation.call(make_api_client(platform, role=ApiKey.Role.READ), values_of(operation, mine))
     assert response.status_code == 200
     for secret in (str(theirs.chat.pk), str(theirs.platform.pk), theirs.chat.reference, "+14155550102"):
-        assert secret not in response.content.decode()
+        assert secret not in response.getvalue().decode()
 
 
 @pytest.mark.parametrize("operation", [operation for operation in WRITING if operation.repeatable], ids=str)

@@ -54,5 +54,5 @@ class TestEveryOperation:
 
 def test_what_an_operation_says_itself_of_a_status_stays():
     conflict = next(o for o in OPERATIONS if str(o) == "post /chats").described["responses"]["409"]
-    assert {"no_free_number", "reference_taken", "idempotency_key_in_use"} == codes_of(conflict)
+    assert {"no_free_number", "takes_no_chats", "reference_taken", "idempotency_key_in_use"} == codes_of(conflict)
     assert "no_free_number" in conflict["description"] and "idempotency_key_in_use" in conflict["description"]

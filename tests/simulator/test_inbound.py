@@ -109,4 +109,4 @@ def test_payload_replaces_and_removes_what_the_webhook_says_and_is_signed(simula
     assert webhook.payload["image"] == {"url": "https://proxy.example/1.jpg"}
     assert webhook.payload["message_type"] == "image"
     assert not {"text", "usage"} & set(webhook.payload)
-    assert read(webhook).undeliverable == "media"
+    assert [media.url for media in read(webhook).media] == ["https://proxy.example/1.jpg"]

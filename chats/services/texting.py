@@ -1,0 +1,76 @@
+"""Text the people of a chat on behalf of its platform."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from django.db import transaction
+
+from chats.models import Chat, Participant
+from chats.services.locking import HasEnded, find_people, lock_chat
+from chats.services.times import ImpossibleTime
+from messaging.media.intake import keep_platform_media
+from messaging.models import Message
+from messaging.outbox import queue_platform_text
+
+LONGEST_AHEAD = timedelta(days=366)
+
+
+class HasNotStarted(Exception):
+    """The chat has not started, and what was asked for needs one that is open."""
+
+
+class UnknownRecipient(Exception):
+    """Nobody in the chat has this id, or no longer."""
+
+
+class RecipientOptedOut(Exception):
+    """Somebody who was to be texted does not want to be."""
+
+
+def send_platform_text(
+    *,
+    chat_id: UUID,
+    text: str,
+    now: datetime,
+    to: UUID | None = None,
+    media: Sequence[str] = (),
+    send_at: datetime | None = None,
+) -> list[Message]:
+    """Queue a text to the participant `to`, or to both people of a chat; return a message for each of them.
+
+    With `send_at` it waits until then. `media` are URLs of what goes with it. The end of the chat after silence is not
+    put off by it. Raises Chat.DoesNotExist, HasEnded, HasNotStarted, ImpossibleTime, UnknownRecipient and
+    RecipientOptedOut.
+    """
+    with transaction.atomic():
+        _require_open(lock_chat(chat_id), send_at, now)
+        people = [person for person in find_people(chat_id) if to is None or person.pk == to]
+        if not people:
+            raise UnknownRecipient("Nobody who is in the chat now has this id: take it from the chat's `participants`.")
+        refuse_opted_out(people)
+        queued = []
+        for person in people:
+            message_id = queue_platform_text(recipient=person, body=text, media_count=len(media), send_at=send_at)
+            if media:
+                keep_platform_media(message_id=message_id, urls=media, due_at=send_at)
+            queued.append(message_id)
+    return list(Message.objects.filter(pk__in=queued).prefetch_related("attachments").order_by("position"))
+
+
+def refuse_opted_out(people: Sequence[Participant]) -> None:
+    """Raise RecipientOptedOut when one of `people` has opted out: the place where texts by platforms ask for it."""
+
+
+def _require_open(chat: Chat, send_at: datetime | None, now: datetime) -> None:
+    if chat.status == Chat.Status.SCHEDULED:
+        raise HasNotStarted("The chat has not started, so its people do not know it yet.")
+    ends = [end for end in (chat.expires_at, chat.idle_ends_at) if end]
+    if chat.status == Chat.Status.ENDED or any(end <= now for end in ends):
+        raise HasEnded("The chat has ended. Reopen it first.")
+    if send_at and send_at <= now:
+        raise ImpossibleTime("send_at", "Must be in the future. Leave it out to send at once.", code="in_the_past")
+    if send_at and send_at > now + LONGEST_AHEAD:
+        raise ImpossibleTime("send_at", "Must be within a year.", code="too_late")
+    if send_at and chat.expires_at and send_at >= chat.expires_at:
+        raise ImpossibleTime("send_at", "The chat will have ended by then (expires_at).", code="after_end")

@@ -1,0 +1,154 @@
+"""Write what the service texts to somebody: in their language, in their platform's words or its own.
+
+Templates are read when such a text is queued, and never for a text that is passed on.
+"""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+from cryptography.fernet import InvalidToken
+
+from chats.models import Chat, Participant
+from messaging.models import Message
+from messaging.outbox import Recipient, queue_text
+from messaging.wording import BUILT_IN, ENGLISH, NAMELESS
+from platforms.models import Platform, Template
+from platforms.templates import LONGEST_VALUE, TemplateKind, could_be_phone_number, fill_in, find_fields, list_languages
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reader:
+    """Who reads a text: on which side of a chat, in what language, and what fields hold for them."""
+
+    language: str
+    side: int
+    values: Mapping[str, str] = field(repr=False)
+
+
+def read_templates(*, platform_ids: Collection[UUID], kinds: Collection[TemplateKind]) -> dict[UUID, list[Template]]:
+    """Return the templates of these kinds that each of these platforms has, if it has any, in one query."""
+    found: dict[UUID, list[Template]] = {}
+    for template in Template.objects.filter(platform__in=platform_ids, kind__in=kinds):
+        found.setdefault(template.platform_id, []).append(template)
+    return found
+
+
+def describe_reader(*, chat: Chat, participant: Participant, counterpart: str, former: str = "") -> Reader:
+    """Return who reads what is texted to `participant`; names may be empty, `former` is who was replaced."""
+    return Reader(
+        language=participant.language or chat.platform.language,
+        side=participant.position,
+        values=_list_values(chat) | {"name": participant.name, "counterpart": counterpart, "former": former},
+    )
+
+
+def write(*, kind: TemplateKind, reader: Reader, platform: Platform, templates: Iterable[Template]) -> str:
+    """Return what the reader is told; "" when neither the platform nor the service says anything of the kind.
+
+    A field whose value is not known is said as in messaging.wording, or left out.
+    """
+    wordings, language = choose_wordings(
+        kind=kind, language=reader.language, side=reader.side, platform=platform, templates=templates
+    )
+    for wording in wordings:
+        if all(reader.values.get(name) for name in find_fields(wording)):
+            return fill_in(wording, reader.values)
+    if not wordings:
+        return ""
+    known = {name: value for name, value in reader.values.items() if value}
+    return fill_in(wordings[-1], {**NAMELESS.get(language.partition("-")[0], {}), **known})
+
+
+def choose_wordings(
+    *, kind: TemplateKind, language: str, side: int | None, platform: Platform, templates: Iterable[Template]
+) -> tuple[Sequence[str], str]:
+    """Return the wordings for a reader, the first whose fields are known to be said, and their language.
+
+    The platform's own for the language and side, for the language, and for its default language; then the service's
+    for the language, and in English. `Platform.introduction` is one in the default language, for both sides.
+    """
+    own = {(template.language, template.side): template.text for template in templates if template.kind == kind}
+    if kind is TemplateKind.INTRODUCTION and platform.introduction:
+        own.setdefault((platform.language, None), platform.introduction)
+    for understood in [*list_languages(language), *list_languages(platform.language)]:
+        if text := own.get((understood, side)) or own.get((understood, None)):
+            return (text,), understood
+    for understood in [*list_languages(language), ENGLISH]:
+        if understood in BUILT_IN:
+            return BUILT_IN[understood][kind], understood
+    raise AssertionError("There is an English wording of everything.")
+
+
+def queue_automatic_text(*, kind: TemplateKind, recipient: Recipient, once_key: str) -> UUID | None:
+    """Queue an answer of the service to somebody in a chat, or who was in it; None when `once_key` was used already."""
+    body = write_to(participant_id=recipient.id, chat_id=recipient.chat_id, kinds=[kind])[kind]
+    return queue_text(kind=Message.Kind.AUTO_REPLY, recipient=recipient, body=body, once_key=once_key)
+
+
+def write_to(*, participant_id: UUID, chat_id: UUID, kinds: Collection[TemplateKind]) -> dict[TemplateKind, str]:
+    """Return what a participant is told, by kind, with what their chat's fields hold now."""
+    people = list(
+        Participant.objects.filter(chat=chat_id)
+        .select_related("chat__platform")
+        .only("position", "language", "replaced_at", "chat__reference", "chat__platform")
+    )
+    reading = next(person for person in people if person.pk == participant_id)
+    names = _read_names(chat_id)
+    reading.chat.metadata = _read_metadata(chat_id)
+    other = next((each for each in people if each.position != reading.position and not each.replaced_at), None)
+    reading.name = names.get(reading.pk, "")
+    reader = describe_reader(
+        chat=reading.chat, participant=reading, counterpart=names.get(other.pk, "") if other else ""
+    )
+    platform = reading.chat.platform
+    templates = read_templates(platform_ids=[platform.pk], kinds=kinds).get(platform.pk, [])
+    return {kind: write(kind=kind, reader=reader, platform=platform, templates=templates) for kind in kinds}
+
+
+def _read_names(chat_id: UUID) -> dict[UUID, str]:
+    try:
+        return dict(Participant.objects.filter(chat=chat_id).values_list("pk", "name"))
+    except InvalidToken:
+        # A text whose key is missing fails, and its writer is told so without names.
+        return {}
+
+
+def _read_metadata(chat_id: UUID) -> dict[str, Any]:
+    try:
+        return Chat.objects.values_list("metadata", flat=True).get(pk=chat_id)
+    except InvalidToken:
+        return {}
+
+
+def _list_values(chat: Chat) -> dict[str, str]:
+    values = {"platform": chat.platform.name, "reference": show_value(chat.reference)}
+    return values | {f"metadata.{key}": show_value(value) for key, value in chat.metadata.items()}
+
+
+def show_value(value: Any) -> str:
+    """Return a platform's value as it may stand in a text: one line, cut off, and nothing like a phone number."""
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        return ""
+    shown = " ".join("".join(each if each.isprintable() else " " for each in str(value)).split())[:LONGEST_VALUE]
+    return "" if could_be_phone_number(shown) else shown
+
+
+def preview(
+    *,
+    kind: TemplateKind,
+    text: str | None,
+    language: str,
+    side: int | None,
+    platform: Platform,
+    fields: Mapping[str, str],
+) -> str:
+    """Return what somebody would be told by a template `text`, or without one by what is there, with these fields."""
+    templates = read_templates(platform_ids=[platform.pk], kinds=[kind]).get(platform.pk, [])
+    if text is not None:
+        # As if it had been saved; it then comes before any other.
+        templates = [Template(kind=kind, language=language, side=side, text=text)]
+    values = {"platform": platform.name, **{name: show_value(value) for name, value in fields.items()}}
+    reader = Reader(language=language, side=side or 0, values=values)
+    return write(kind=kind, reader=reader, platform=platform, templates=templates)

@@ -1,0 +1,81 @@
+"""Texts and examples of the documentation of templates."""
+
+from typing import Any
+
+from drf_spectacular.utils import OpenApiExample
+
+from platforms.templates import TemplateKind, list_fields
+
+LIST_TEMPLATES = """\
+What the service itself texts to people: your own templates in `results`, and in `kinds` what there is to be worded,
+with the service's wordings. Somebody is texted, of what there is, the first of these: yours in their language for their
+side of the chat, in their language, and in your platform's language; then the service's in their language, and in
+English. `es-MX` falls back to `es`.
+"""
+SAVE_TEMPLATE = f"""\
+Adds a template, or replaces yours of the same `kind`, `language` and `side`. In braces it may name
+{", ".join(f"`{{{field}}}`" for field in list_fields(TemplateKind.REPLACEMENT))} (`{{former}}` only in a `replacement`;
+in a mark, nothing): `{{metadata.car}}` is the value of `car` in the chat's `metadata`, if that is a string or a number.
+Names that are not known are left to general words, and other fields left out, as is any value that could be a phone
+number (seven digits or more).
+
+Refused are unknown fields, phone numbers, an introduction that does not say how to opt out (STOP), and what takes too
+many segments with long names. A `closing` is sent whenever one of your chats ends that has been open, unless the
+request that ends it brings a text of its own.
+"""
+PREVIEW = """\
+What somebody would be texted, and what that costs: with `text`, by a template that you have not saved yet; without it,
+by what there is. Nothing is sent or saved.
+"""
+
+_TEMPLATE: dict[str, Any] = {
+    "id": "0198f2c7-2a30-7d1e-8a44-5e0c9b3f7a21",
+    "kind": "introduction",
+    "language": "es",
+    "side": None,
+    "text": "Hola {name}, soy {platform}. Escriba aqui a {counterpart} ({metadata.car}). STOP para no recibir mas.",
+}
+SAVE_TEMPLATE_REQUEST = OpenApiExample(
+    "An introduction in Spanish",
+    value={key: _TEMPLATE[key] for key in ("kind", "language", "text")},
+    request_only=True,
+)
+TEMPLATE = OpenApiExample("A template", value=_TEMPLATE, response_only=True, status_codes=["200"])
+TEMPLATES = OpenApiExample(
+    "One template",
+    value={
+        "results": [_TEMPLATE],
+        "kinds": [
+            {
+                "kind": "chat_ended",
+                "when": "texted after the end",
+                "fields": list_fields(TemplateKind.CHAT_ENDED),
+                "wordings": {"en": ["This chat has ended, so your text was not passed on."]},
+            }
+        ],
+    },
+    response_only=True,
+    status_codes=["200"],
+)
+PREVIEW_REQUEST = OpenApiExample(
+    "Before it is saved",
+    value={
+        "kind": "introduction",
+        "language": "es",
+        "text": _TEMPLATE["text"],
+        "fields": {"name": "Sara", "counterpart": "Omar", "metadata.car": "Skoda"},
+    },
+    request_only=True,
+)
+PREVIEWED = OpenApiExample(
+    "In one segment",
+    value={
+        "text": "Hola Sara, soy Rides. Escriba aqui a Omar (Skoda). STOP para no recibir mas.",
+        "encoding": "GSM-7",
+        "segments": 1,
+        "characters_left": 84,
+        "costly_characters": "",
+    },
+    response_only=True,
+    status_codes=["200"],
+)

@@ -1,0 +1,222 @@
+"""The API of templates: what the service texts to the people of a platform, in the platform's words."""
+
+from typing import Any, cast
+from uuid import UUID
+
+from django.core.exceptions import ValidationError as DjangoValidationError
+from django.db.models import QuerySet
+from drf_spectacular.utils import OpenApiResponse, extend_schema
+from rest_framework import generics, serializers, status
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from chats.schema import BAD_BODY, EVERY_ERROR, error
+from chats.serializers import LanguageField, LineField, StrictSerializer
+from messaging.segments import find_costly, measure
+from messaging.wording import BUILT_IN
+from messaging.writing import preview
+from platforms import template_schema as docs
+from platforms.api import PlatformView
+from platforms.models import Platform, Template
+from platforms.templates import LONGEST_TEMPLATE, LONGEST_VALUE, TemplateKind, list_fields, validate_template
+from proxy_project.errors import BoundedJSONParser
+
+
+class _AddressedSerializer(StrictSerializer):
+    """To whom a template speaks, and of what."""
+
+    kind = serializers.ChoiceField(choices=TemplateKind.choices)
+    language = LanguageField(required=False, help_text="BCP 47. Left out: your platform's.")
+    side = serializers.ChoiceField(
+        choices=Template.Side.choices,
+        required=False,
+        allow_null=True,
+        help_text="Only for the first or the second participant of a chat. Left out: for both.",
+    )
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        text = attrs.get("text")
+        if text is not None:
+            try:
+                validate_template(TemplateKind(attrs["kind"]), text)
+            except DjangoValidationError as refused:
+                raise serializers.ValidationError({"text": refused.messages}, code=refused.code) from None
+        return attrs
+
+
+class SaveTemplateSerializer(_AddressedSerializer):
+    """A template that is to be saved."""
+
+    text = serializers.CharField(max_length=LONGEST_TEMPLATE, trim_whitespace=False)
+
+
+class PreviewTemplateSerializer(_AddressedSerializer):
+    """A text that is to be shown, and what stands in for its fields."""
+
+    text = serializers.CharField(
+        max_length=LONGEST_TEMPLATE, trim_whitespace=False, required=False, allow_null=True, help_text="Checked too."
+    )
+    fields = serializers.DictField(  # type: ignore[assignment]
+        child=LineField(max_length=LONGEST_VALUE, allow_blank=True),
+        required=False,
+        help_text="What fields hold, by name. What is not given is not known.",
+    )
+
+
+class TemplateSerializer(serializers.Serializer[Template]):
+    """A template of yours."""
+
+    id = serializers.UUIDField()
+    kind = serializers.ChoiceField(choices=TemplateKind.choices)
+    language = serializers.CharField()
+    side = serializers.ChoiceField(choices=Template.Side.choices, allow_null=True)
+    text = serializers.CharField()
+
+
+class KindSerializer(serializers.Serializer[Any]):
+    """Something that the service says to people."""
+
+    kind = serializers.ChoiceField(choices=TemplateKind.choices)
+    when = serializers.CharField(help_text="When it is said.")
+    fields = serializers.ListField(  # type: ignore[assignment]
+        child=serializers.CharField(), help_text="What a template may name in braces."
+    )
+    wordings = serializers.DictField(
+        child=serializers.ListField(child=serializers.CharField()),
+        help_text="The service's own, by language: of several, the first whose fields are all known.",
+    )
+
+
+class TemplatesSerializer(serializers.Serializer[Any]):
+    """Your templates, and what there is to be worded."""
+
+    results = TemplateSerializer(many=True)
+    kinds = KindSerializer(many=True)
+
+
+class PreviewSerializer(serializers.Serializer[Any]):
+    """A text as it would be sent."""
+
+    text = serializers.CharField()
+    encoding = serializers.ChoiceField(choices=["GSM-7", "UCS-2"])
+    segments = serializers.IntegerField(help_text="What it costs.")
+    characters_left = serializers.IntegerField(help_text="Before another segment begins.")
+    costly_characters = serializers.CharField(help_text="Because of which it is UCS-2, with 70 characters a segment.")
+
+
+class TemplateView(PlatformView, generics.GenericAPIView[Template]):
+    """What the views of templates have in common: a platform sees only its own."""
+
+    parser_classes = (BoundedJSONParser,)
+    serializer_class = TemplateSerializer
+    lookup_url_kwarg = "template_id"
+    pagination_class = None
+    filter_backends = ()
+
+    def get_queryset(self) -> QuerySet[Template]:
+        return Template.objects.filter(platform=_platform_of(self.request))
+
+
+class TemplatesView(TemplateView):
+    @extend_schema(
+        operation_id="list_templates",
+        tags=["templates"],
+        summary="List your templates",
+        description=docs.LIST_TEMPLATES,
+        responses={200: TemplatesSerializer, **EVERY_ERROR},
+        examples=[docs.TEMPLATES],
+    )
+    def get(self, request: Request) -> Response:
+        results = [TemplateSerializer(template).data for template in self.get_queryset()]
+        return Response({"results": results, "kinds": [_describe(kind) for kind in TemplateKind]})
+
+    @extend_schema(
+        operation_id="save_template",
+        tags=["templates"],
+        summary="Save a template",
+        description=docs.SAVE_TEMPLATE,
+        request=SaveTemplateSerializer,
+        responses={200: TemplateSerializer, **BAD_BODY, **EVERY_ERROR},
+        examples=[docs.SAVE_TEMPLATE_REQUEST, docs.TEMPLATE],
+    )
+    def put(self, request: Request) -> Response:
+        serializer = SaveTemplateSerializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
+        asked, platform = serializer.validated_data, _platform_of(request)
+        template, _ = Template.objects.update_or_create(
+            platform=platform,
+            kind=asked["kind"],
+            language=asked.get("language") or platform.language,
+            side=asked.get("side"),
+            defaults={"text": asked["text"]},
+        )
+        return Response(TemplateSerializer(template).data)
+
+
+class OneTemplateView(TemplateView):
+    @extend_schema(
+        operation_id="delete_template",
+        tags=["templates"],
+        summary="Delete a template",
+        description="What it said is said from now on as `GET /templates` explains.",
+        responses={
+            204: OpenApiResponse(description="It is gone."),
+            404: error("There is no such template, or it is another platform's."),
+            **EVERY_ERROR,
+        },
+    )
+    def delete(self, request: Request, template_id: UUID) -> Response:
+        self.get_object().delete()
+        return Response(status=status.HTTP_204_NO_CONTENT)
+
+
+class PreviewView(PlatformView, generics.GenericAPIView[Template]):
+    parser_classes = (BoundedJSONParser,)
+    serializer_class = PreviewSerializer
+
+    @extend_schema(
+        operation_id="preview_template",
+        tags=["templates"],
+        summary="Preview a text",
+        description=docs.PREVIEW,
+        request=PreviewTemplateSerializer,
+        responses={200: PreviewSerializer, **BAD_BODY, **EVERY_ERROR},
+        examples=[docs.PREVIEW_REQUEST, docs.PREVIEWED],
+    )
+    def post(self, request: Request) -> Response:
+        serializer = PreviewTemplateSerializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
+        asked, platform = serializer.validated_data, _platform_of(request)
+        text = preview(
+            kind=TemplateKind(asked["kind"]),
+            text=asked.get("text"),
+            language=asked.get("language") or platform.language,
+            side=asked.get("side"),
+            platform=platform,
+            fields=asked.get("fields", {}),
+        )
+        measured = measure(text)
+        return Response(
+            {
+                "text": text,
+                "encoding": measured.encoding,
+                # Nothing is sent when there is nothing to say.
+                "segments": measured.segments if text else 0,
+                "characters_left": measured.characters_left,
+                "costly_characters": find_costly(text),
+            }
+        )
+
+
+def _describe(kind: TemplateKind) -> dict[str, Any]:
+    return {
+        "kind": kind.value,
+        "when": kind.label,
+        "fields": list_fields(kind),
+        "wordings": {language: list(wordings[kind]) for language, wordings in BUILT_IN.items() if wordings[kind]},
+    }
+
+
+def _platform_of(request: Request) -> Platform:
+    # What ApiKeyAuthentication put there, and IsAuthenticated let pass.
+    return cast(Platform, request.user)

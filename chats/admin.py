@@ -26,6 +26,7 @@ from unfold.paginator import InfinitePaginator
 from unfold.widgets import UnfoldAdminTextInputWidget
 
 from chats.models import Chat, Participant, VirtualNumber, mask
+from chats.restriction_admin import RestrictionActions
 from chats.services import (
     CannotAddVirtualNumber,
     VirtualNumberInUse,
@@ -73,7 +74,7 @@ class EndChatsForm(forms.Form):
 
 
 @admin.register(Chat)
-class ChatAdmin(ModelAdmin):
+class ChatAdmin(RestrictionActions):
     list_display = ("chat_", "platform", "people", "numbers", "status_", "created_", "last_text_",
                     "ends_")  # fmt: skip
     # All platforms: to find those that have chats would read every chat.
@@ -91,7 +92,7 @@ class ChatAdmin(ModelAdmin):
     show_facets = admin.ShowFacets.NEVER
     empty_state = "No chats here. A platform opens one with POST /chats."
     actions = ("end_chats",)
-    actions_detail = ("end_one_chat",)
+    actions_detail = ("restrict", "end_one_chat")
     change_form_after_template = "chats/transcript.html"
     fields = ("id", "platform", "reference_", "status_", "people", "created_at", "starts_at", "expires_at",
               "idle_timeout_seconds", "idle_ends_at", "ended_at", "end_reason_", "metadata_")  # fmt: skip
@@ -170,7 +171,8 @@ class ChatAdmin(ModelAdmin):
         if obj:
             context["transcript"] = read_transcript(chat=obj, limit=TRANSCRIPT_LIMIT)
             if obj.status == Chat.Status.ENDED:
-                context["actions_detail"] = []
+                end = reverse("admin:chats_chat_end_one_chat", args=[obj.pk])
+                context["actions_detail"] = [each for each in context["actions_detail"] if each["path"] != end]
         return super().render_change_form(request, context, *args, obj=obj, **kwargs)
 
     @action(description="End chats", permissions=["end"])
@@ -253,8 +255,7 @@ class ChatAdmin(ModelAdmin):
     @display(description="People")
     def people(self, chat: Chat) -> SafeString:
         return _lines(
-            f"{name_of(one)} {mask(one.phone_number)}{' (replaced)' if one.replaced_at else ''}"
-            for one in chat.participants.all()
+            " ".join([name_of(one), mask(one.phone_number), *_describe_state(one)]) for one in chat.participants.all()
         )
 
     @display(description="Virtual number")
@@ -446,6 +447,11 @@ def _describe_people(chat: Chat) -> list[str]:
     return [
         f"{name_of(one)}, {mask(one.phone_number)}, through {one.virtual_number.number}" for one in _people_of(chat)
     ]
+
+
+def _describe_state(person: Participant) -> list[str]:
+    states = {"(replaced)": person.replaced_at, "(muted)": person.muted_at, "(blocked)": person.blocked_at}
+    return [state for state, at in states.items() if at]
 
 
 def _people_of(chat: Chat) -> list[Participant]:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import NamedTuple
 from uuid import UUID
 
 from proxy_project.encryption import digest_number
@@ -15,6 +16,22 @@ class Side:
     id: UUID
     chat_id: UUID
     virtual_number_id: UUID
+
+
+class Recent(NamedTuple):
+    """How the sender has texted lately, as in chats.models.Pace, and when the counterpart last did; None for never."""
+
+    minute_whole_at: datetime | None = None
+    day_whole_at: datetime | None = None
+    last_at: datetime | None = None
+    last_text: bytes | None = None
+    same_texts: int | None = None
+    same_since: datetime | None = None
+    quick_answers: int | None = None
+    counterpart_at: datetime | None = None
+
+
+_NOTHING_RECENT = Recent()
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,19 +58,36 @@ class Match:
     reference: str | None = None
     platform_told: UUID | None = None
     owner_told: UUID | None = None
+    # "blocked" or "muted" when the sender is, "recipient_blocked" when the counterpart is.
+    restriction: str = ""
+    # What becomes of phone numbers, e-mail addresses, links and messenger names, in this order; None: all of them pass.
+    disclosure_rules: str | None = None
+    # The platform's own limits, if it has any.
+    texts_per_minute: int | None = None
+    texts_per_day: int | None = None
+    recent: Recent = _NOTHING_RECENT
 
 
 # At most one open or scheduled chat goes with a number and a digest: `open_chat_is_named_by_both_numbers`.
 _FIND = """
     SELECT number.id, sender.id, sender.chat_id, counterpart.id, counterpart.virtual_number_id, over.at,
            chat.status = 'scheduled', sender.replaced_at IS NOT NULL,
-           CASE WHEN over.at IS NOT NULL
-                THEN (SELECT cool_down_hours FROM platforms_platform WHERE id = chat.platform_id) END,
+           CASE WHEN over.at IS NOT NULL THEN platform.cool_down_hours END,
            chat.revision, chat.idle_ends_at < now() + chat.idle_timeout_seconds * interval '1 second',
-           chat.reference, platform.id, owner.id
+           chat.reference, CASE WHEN platform.records_events THEN platform.id END, owner.id,
+           CASE WHEN sender.blocked_at IS NOT NULL THEN 'blocked' WHEN sender.muted_at IS NOT NULL THEN 'muted'
+                WHEN counterpart.blocked_at IS NOT NULL THEN 'recipient_blocked' ELSE '' END,
+           NULLIF(concat_ws(' ', COALESCE(chat.phone_numbers_in_texts, platform.phone_numbers_in_texts),
+                                 COALESCE(chat.emails_in_texts, platform.emails_in_texts),
+                                 COALESCE(chat.links_in_texts, platform.links_in_texts),
+                                 COALESCE(chat.handles_in_texts, platform.handles_in_texts)),
+                  'pass pass pass pass'),
+           platform.texts_per_minute, platform.texts_per_day,
+           pace.minute_whole_at, pace.day_whole_at, pace.last_at, pace.last_text, pace.same_texts, pace.same_since,
+           pace.quick_answers, counterpart_pace.last_at
       FROM chats_virtualnumber number
       LEFT JOIN LATERAL (
-               SELECT id, chat_id, ended_at, replaced_at
+               SELECT id, chat_id, ended_at, replaced_at, muted_at, blocked_at
                  FROM chats_participant
                 WHERE phone_digest = %(digest)s AND virtual_number_id = number.id
                 ORDER BY ended_at DESC NULLS FIRST
@@ -67,7 +101,9 @@ _FIND = """
       LEFT JOIN chats_participant counterpart
         ON counterpart.chat_id = sender.chat_id AND counterpart.id <> sender.id AND counterpart.ended_at IS NULL
        AND chat.status = 'open'
-      LEFT JOIN platforms_platform platform ON platform.id = chat.platform_id AND platform.records_events
+      LEFT JOIN platforms_platform platform ON platform.id = chat.platform_id
+      LEFT JOIN chats_pace pace ON pace.participant_id = sender.id
+      LEFT JOIN chats_pace counterpart_pace ON counterpart_pace.participant_id = counterpart.id
       LEFT JOIN platforms_platform owner ON owner.id = number.platform_id AND owner.records_events
      WHERE number.number = %(to_number)s
 """
@@ -80,7 +116,7 @@ def find_match(*, from_number: str, to_number: str) -> Match:
         return Match(None, None, None, None)
     number_id, sender_id, chat_id, counterpart_id, counterpart_number_id, ended_at, *others = rows[0]
     is_scheduled, was_replaced, cool_down_hours, revision, moves_idle_end, *told = others
-    reference, platform_told, owner_told = told
+    reference, platform_told, owner_told, restriction, disclosure_rules, per_minute, per_day, *recent = told
     if not sender_id:
         return Match(number_id, None, None, None, owner_told=owner_told)
     return Match(
@@ -96,4 +132,9 @@ def find_match(*, from_number: str, to_number: str) -> Match:
         reference=reference,
         platform_told=platform_told,
         owner_told=owner_told,
+        restriction=restriction,
+        disclosure_rules=disclosure_rules,
+        texts_per_minute=per_minute,
+        texts_per_day=per_day,
+        recent=Recent(*recent),
     )

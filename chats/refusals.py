@@ -7,9 +7,11 @@ from typing import Any
 from rest_framework.exceptions import APIException, ErrorDetail, NotFound, ValidationError
 
 from chats.allocation import NoFreeNumber
+from chats.countries import COUNTRY_NOT_ALLOWED
 from chats.models import Participant
 from chats.services import (
     AlreadyReplaced,
+    CountryNotAllowed,
     HasEnded,
     HasStarted,
     ImpossibleTime,
@@ -67,6 +69,8 @@ def _explain(error: Exception, locate: Locate) -> APIException | None:
             return ValidationError(locate([1], ErrorDetail(message, code="same_person")))
         case PersonIsVirtualNumber():
             return ValidationError(locate([error.index], ErrorDetail(message, code="virtual_number")))
+        case CountryNotAllowed():
+            return ValidationError(locate([error.index], ErrorDetail(message, code=COUNTRY_NOT_ALLOWED)))
         case ImpossibleTime():
             return ValidationError({error.field: [message]}, code=error.code)
         case ReferenceTaken():

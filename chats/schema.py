@@ -41,6 +41,22 @@ number; the new one is introduced.
 The chat shows the new person, with an id of their own, among `participants`, and the old one among
 `former_participants`. The same request again changes nothing.
 """
+MUTE = """\
+Nothing that the participant texts is passed on any more, and what still waits is not sent. They are not told, so that
+nothing escalates; their texts are logged as `blocked` with `muted`. The other person can still text them. REPORT from
+the other person does the same. A participant who is muted already stays as they are.
+"""
+UNMUTE = """\
+What the participant texts is passed on again; what they texted before is not. Open reports of them count as handled.
+"""
+BLOCK = """\
+Nothing is passed on between the participant and the chat, in either direction, and no other text is sent to them; what
+still waits is not sent. They are not told. The other person is told, at most once an hour, when they text. A
+participant who is blocked already stays as they are.
+"""
+UNBLOCK = """\
+The participant takes part again, unless they are muted as well.
+"""
 LIST_VIRTUAL_NUMBERS = """\
 The virtual numbers that your chats can have, your own and those shared with other platforms, in the order of the
 numbers. What is counted is your own chats only. `forecast` says how many more chats with others the busiest person
@@ -86,6 +102,8 @@ _CHAT: dict[str, Any] = {
                 "status": "delivered",
                 "error": None,
             },
+            "muted_at": None,
+            "blocked_at": None,
         },
         {
             "id": "0198f2c4-6a10-7c3e-9d55-0b6d4c1f2a13",
@@ -97,10 +115,13 @@ _CHAT: dict[str, Any] = {
                 "status": "queued",
                 "error": None,
             },
+            "muted_at": None,
+            "blocked_at": None,
         },
     ],
     "former_participants": [],
     "metadata": {"booking": 8812},
+    "disclosures": {"phone_numbers": "redact", "emails": None, "links": None, "handles": None},
     "starts_at": None,
     "expires_at": "2030-01-31T18:00:00Z",
     "idle_timeout_seconds": None,
@@ -161,6 +182,7 @@ REPLACED_PARTICIPANT = OpenApiExample(
     status_codes=["200"],
 )
 CHAT = OpenApiExample("A chat", value=_CHAT, response_only=True, status_codes=["200", "201"])
+RESTRICT_REQUEST = OpenApiExample("With a reason", value={"reason": "complaint 4711"}, request_only=True)
 END_CHAT_REQUEST = OpenApiExample(
     "With a reason",
     value={"reason": "trip finished", "closing_text": "Thank you for riding with us."},
@@ -187,6 +209,7 @@ MESSAGE = OpenApiExample(
         "status": "delivered",
         "text": "I am at the north exit",
         "attachments": [],
+        "disclosures": [],
         "error": None,
         "segments": 1,
         "price": "0.008100",

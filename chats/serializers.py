@@ -20,9 +20,10 @@ from chats.models import Chat, Participant, VirtualNumber, mask
 from chats.phone_numbers import InvalidPhoneNumber, PhoneNumber, parse_phone_number
 from chats.pool import NumberUsage
 from chats.services import NumberChoice, Person
+from messaging.disclosure import Kind
 from messaging.media.links import make_link
 from messaging.models import Attachment, Message
-from platforms.models import validate_no_phone_number
+from platforms.models import DisclosureRule, validate_no_phone_number
 
 METADATA_KEYS = 50
 METADATA_BYTES = 4096
@@ -30,6 +31,9 @@ METADATA_DEPTH = 10
 # A minute, so that people have time to answer; and a year.
 IDLE_TIMEOUT_SECONDS = (60, 366 * 24 * 3600)
 
+_RULES = (
+    "What becomes of texts with something by which people could reach each other without you; null: as your platform."
+)
 _OUTBOUND_STATUSES = [status for status in Message.Status if status not in Message.INBOUND_STATUSES]
 # Control characters, lone surrogates, and the separators of lines and paragraphs.
 _NOT_ONE_LINE = frozenset({"Cc", "Cs", "Zl", "Zp"})
@@ -218,6 +222,13 @@ class NumberChoiceSerializer(StrictSerializer):
         return choice
 
 
+class _RuleField(serializers.ChoiceField):
+    """A rule on disclosures; null is the platform's own."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(choices=DisclosureRule.choices, required=False, allow_null=True, **kwargs)
+
+
 class TimesSerializer(StrictSerializer):
     """When a chat ends by itself."""
 
@@ -230,6 +241,15 @@ class TimesSerializer(StrictSerializer):
         help_text="The chat ends when no text was passed on for so long. It never ends earlier, and at most a "
         "twentieth of it (and never more than a minute) later.",
     )
+
+
+class DisclosuresSerializer(StrictSerializer):
+    """What becomes of texts that hold something by which people could reach each other without you."""
+
+    phone_numbers = _RuleField(source="phone_numbers_in_texts")
+    emails = _RuleField(source="emails_in_texts")
+    links = _RuleField(source="links_in_texts")
+    handles = _RuleField(source="handles_in_texts", help_text="Names in messengers, and invitations to them.")
 
 
 class StartChatSerializer(TimesSerializer):
@@ -258,6 +278,7 @@ class StartChatSerializer(TimesSerializer):
         allow_null=True,
         help_text=f"Anything of yours: an object of at most {METADATA_KEYS} keys and {METADATA_BYTES} bytes.",
     )
+    disclosures = DisclosuresSerializer(required=False, help_text=_RULES)
 
     def validate_participants(self, value: list[dict[str, Any]]) -> list[Person]:
         return [
@@ -275,6 +296,18 @@ class ChangeChatSerializer(TimesSerializer):
 
     starts_at = ZonedDateTimeField(required=False, help_text="Only of a chat that has not started.")
     metadata = MetadataField(required=False, help_text="Replaces what was there.")
+    disclosures = DisclosuresSerializer(required=False, help_text=f"{_RULES} What is left out stays.")
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        """Return the changes by the chat's fields."""
+        rules = attrs.pop("disclosures", {})
+        return {**attrs, **rules}
+
+
+class RestrictSerializer(StrictSerializer):
+    """Why somebody is to be muted or blocked."""
+
+    reason = LineField(required=False, allow_null=True, max_length=100, help_text="For you and the operator.")
 
 
 class EndChatSerializer(StrictSerializer):
@@ -334,6 +367,12 @@ class ParticipantSerializer(serializers.Serializer[Participant]):
     phone_number = serializers.SerializerMethodField(help_text="Hidden but for its ends.")
     virtual_number = serializers.CharField(source="virtual_number.number")
     introduction = serializers.SerializerMethodField()
+    muted_at = serializers.DateTimeField(
+        allow_null=True, help_text="Since when nothing that they text is passed on, if it is not."
+    )
+    blocked_at = serializers.DateTimeField(
+        allow_null=True, help_text="Since when nothing is sent to them either, if it is not."
+    )
 
     def get_phone_number(self, participant: Participant) -> str:
         return mask(participant.phone_number)
@@ -369,6 +408,7 @@ class ChatSerializer(serializers.Serializer[Chat]):
     participants = serializers.SerializerMethodField(help_text="The two people whose chat it is now.")
     former_participants = serializers.SerializerMethodField(help_text="Who was replaced, the last one last.")
     metadata = MetadataField()
+    disclosures = DisclosuresSerializer(source="*", help_text=_RULES)
     starts_at = serializers.DateTimeField(allow_null=True)
     expires_at = serializers.DateTimeField(allow_null=True)
     idle_timeout_seconds = serializers.IntegerField(allow_null=True)
@@ -463,6 +503,9 @@ class MessageSerializer(serializers.Serializer[Message]):
     attachments = AttachmentSerializer(
         many=True, help_text="What came with it; of a relay, look at the text that it passes on."
     )
+    disclosures = serializers.SerializerMethodField(
+        help_text="What a rule did not let pass: the counterpart got the text without it, or not at all."
+    )
     error = serializers.SerializerMethodField()
     segments = serializers.IntegerField(allow_null=True)
     price = serializers.DecimalField(max_digits=12, decimal_places=6, allow_null=True)
@@ -475,6 +518,10 @@ class MessageSerializer(serializers.Serializer[Message]):
     @extend_schema_field(MessageErrorSerializer(allow_null=True))
     def get_error(self, message: Message) -> dict[str, str] | None:
         return _describe_error(message)
+
+    @extend_schema_field(serializers.ListField(child=serializers.ChoiceField(choices=[kind.value for kind in Kind])))
+    def get_disclosures(self, message: Message) -> list[str]:
+        return message.disclosures or []
 
     def get_currency(self, message: Message) -> str | None:
         return message.currency or None

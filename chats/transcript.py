@@ -35,12 +35,27 @@ _NOT_PASSED_ON = {
     Message.Status.UNMATCHED: "not passed on: no chat goes with it",
     Message.Status.BLOCKED: "not passed on",
 }
+_DISCLOSURES = {
+    "phone": "phone number",
+    "email": "e-mail address",
+    "link": "link",
+    "handle": "messenger account",
+}
 _BLOCKED = {
     "media": "a kind of message that cannot be passed on",
     "empty": "an empty text",
     "binary": "binary data, and no text",
     "too_long": "too long",
     "not_started": "the chat had not started",
+    "disclosure": "it would have given its writer away",
+    "too_many": "too many texts in a minute",
+    "too_many_a_day": "too many texts in a day",
+    "repeated": "the same text again and again",
+    "loop": "machines were answering each other",
+    "muted": "its writer is muted",
+    "blocked": "its writer is blocked",
+    "recipient_blocked": "the other person is blocked",
+    "report": "a report of the other person",
 }
 
 
@@ -66,6 +81,7 @@ class Bubble:
     outcome: str
     level: Level
     error: str
+    disclosures: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,6 +121,7 @@ def read_transcript(*, chat: Chat, limit: int) -> Transcript:
             outcome=outcome,
             level=level,
             error=hide_numbers(describe_error(sent), numbers) if sent and level != "done" else "",
+            disclosures=describe_disclosures(message),
         )
 
     return Transcript(
@@ -141,6 +158,11 @@ def describe_outcome(message: Message, *, to: str) -> tuple[str, Level]:
     words = _NOT_PASSED_ON.get(Message.Status(message.status), message.get_status_display())
     why = _BLOCKED.get(message.error_code, "")
     return f"{words}: {why}" if why else words, "failed"
+
+
+def describe_disclosures(message: Message) -> str:
+    """Return in words what a rule did not let pass, such as `phone number, link`; empty when there was nothing."""
+    return ", ".join(_DISCLOSURES.get(kind, kind) for kind in message.disclosures or ())
 
 
 def describe_error(message: Message) -> str:

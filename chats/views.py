@@ -1,5 +1,6 @@
 """The API of chats: each view translates, and makes one call down."""
 
+from collections.abc import Callable
 from typing import Any, cast
 from uuid import UUID
 
@@ -18,6 +19,7 @@ from chats.introductions import read_introductions
 from chats.models import Chat, Participant, VirtualNumber
 from chats.pool import count_usage, find_pool, forecast_pool
 from chats.refusals import at_participants, at_phone_number, nowhere, refusals
+from chats.restrictions import block_participant, mute_participant, unblock_participant, unmute_participant
 from chats.serializers import (
     ChangeChatSerializer,
     ChatSerializer,
@@ -25,6 +27,7 @@ from chats.serializers import (
     MessageSerializer,
     ReopenChatSerializer,
     ReplaceParticipantSerializer,
+    RestrictSerializer,
     StartChatSerializer,
     VirtualNumberSerializer,
 )
@@ -122,6 +125,7 @@ class ChatsView(ChatView):
                 idle_timeout_seconds=asked.get("idle_timeout_seconds"),
                 choice=asked.get("virtual_number") or ANY_NUMBER,
                 metadata=asked.get("metadata") or {},
+                disclosures=asked.get("disclosures") or {},
                 now=timezone.now(),
             )
         return self.answer(started.chat, status=status.HTTP_201_CREATED if started.created else status.HTTP_200_OK)
@@ -244,6 +248,62 @@ class ReplaceParticipantView(ChatView):
                 now=timezone.now(),
             )
         return self.answer(changed)
+
+
+class RestrictionView(ChatView):
+    """Mute or block a participant, or take that back."""
+
+    def restrict(self, request: Request, participant_id: UUID, change: Callable[..., Chat]) -> Response:
+        serializer = RestrictSerializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
+        chat = self.get_object()
+        reason = serializer.validated_data.get("reason") or ""
+        with refusals(nowhere):
+            changed = change(chat_id=chat.pk, participant_id=participant_id, reason=reason, now=timezone.now())
+        return self.answer(changed)
+
+
+_RESTRICTION: dict[str, Any] = {
+    "tags": ["chats"],
+    "request": RestrictSerializer,
+    "responses": {
+        200: ChatSerializer,
+        404: docs.error("There is no such chat of yours, or no such participant in it."),
+        **docs.BAD_BODY,
+        **docs.EVERY_ERROR,
+    },
+    "examples": [docs.RESTRICT_REQUEST, docs.CHAT],
+}
+
+
+class MuteView(RestrictionView):
+    @extend_schema(operation_id="mute_participant", summary="Mute a participant", description=docs.MUTE, **_RESTRICTION)
+    def post(self, request: Request, chat_id: UUID, participant_id: UUID) -> Response:
+        return self.restrict(request, participant_id, mute_participant)
+
+
+class UnmuteView(RestrictionView):
+    @extend_schema(
+        operation_id="unmute_participant", summary="Unmute a participant", description=docs.UNMUTE, **_RESTRICTION
+    )
+    def post(self, request: Request, chat_id: UUID, participant_id: UUID) -> Response:
+        return self.restrict(request, participant_id, unmute_participant)
+
+
+class BlockView(RestrictionView):
+    @extend_schema(
+        operation_id="block_participant", summary="Block a participant", description=docs.BLOCK, **_RESTRICTION
+    )
+    def post(self, request: Request, chat_id: UUID, participant_id: UUID) -> Response:
+        return self.restrict(request, participant_id, block_participant)
+
+
+class UnblockView(RestrictionView):
+    @extend_schema(
+        operation_id="unblock_participant", summary="Unblock a participant", description=docs.UNBLOCK, **_RESTRICTION
+    )
+    def post(self, request: Request, chat_id: UUID, participant_id: UUID) -> Response:
+        return self.restrict(request, participant_id, unblock_participant)
 
 
 class VirtualNumbersView(PlatformView, generics.GenericAPIView[VirtualNumber]):

@@ -13,6 +13,7 @@ from cryptography.fernet import InvalidToken
 from django.conf import settings
 from django.db import transaction
 
+from chats.countries import COUNTRY_NOT_ALLOWED, is_allowed
 from messaging.events import record_ends
 from messaging.failures import tell_sender
 from messaging.gateways import ErrorKind, Media, OutboundText, Outcome, SendError
@@ -26,7 +27,7 @@ from messaging.pauses import (
     pause_account,
     start_probe,
 )
-from messaging.withdrawals import REPLACED, WHY_REPLACED
+from messaging.withdrawals import BLOCKED, REPLACED, WHY_BLOCKED, WHY_REPLACED
 from proxy_project.encryption import decrypt
 from proxy_project.sql import execute_planned, execute_prepared
 
@@ -57,6 +58,8 @@ class Claim:
     leased_until: datetime
     is_probe: bool
     is_withdrawn: bool = False
+    is_blocked: bool = False
+    allowed_countries: list[str] | None = None
     channel: str = "sms"
     media_of: UUID | None = None
     media: tuple[Media, ...] = ()
@@ -68,9 +71,11 @@ class Claim:
     def decrypt_text(self) -> OutboundText:
         """Return the text to hand over.
 
-        Raises SendError when its recipient was replaced since it was queued, or the key it was encrypted with is
-        missing.
+        Raises SendError when its recipient was replaced or blocked since it was queued, is of a country that is not
+        texted, or the key it was encrypted with is missing.
         """
+        if self.is_blocked:
+            raise SendError(Outcome.NEVER, BLOCKED, WHY_BLOCKED, kind=ErrorKind.RECIPIENT)
         if self.is_withdrawn:
             raise SendError(Outcome.NEVER, REPLACED, WHY_REPLACED, kind=ErrorKind.RECIPIENT)
         try:
@@ -78,6 +83,9 @@ class Claim:
         except InvalidToken:
             detail = "The key that encrypted it is not among ENCRYPTION_KEYS."
             raise SendError(Outcome.AGAIN, "key_missing", detail, kind=ErrorKind.CONFIGURATION) from None
+        if not is_allowed(to_number, self.allowed_countries or settings.ALLOWED_COUNTRIES):
+            detail = "Phone numbers of its recipient's country are not texted."
+            raise SendError(Outcome.NEVER, COUNTRY_NOT_ALLOWED, detail, kind=ErrorKind.RECIPIENT)
         if self.is_mms and self.media:
             return OutboundText(self.id, self.from_number, to_number, body, self.media)
         links = [media.url for media in self.media]
@@ -194,12 +202,14 @@ _CLAIM = f"""
           FROM picked
          WHERE message.id = picked.id AND COALESCE(message.status, '') = 'queued'
         RETURNING message.id, kind, attempts, virtual_number_id, participant_id, stranger_number, body, due_at, channel,
-                  CASE WHEN media_count > 0 THEN COALESCE(relays_id, message.id) END AS media_of
+                  turn_of, CASE WHEN media_count > 0 THEN COALESCE(relays_id, message.id) END AS media_of
     )
     SELECT claimed.id, attempts, number.id, number.number,
            COALESCE(participant.phone_number, claimed.stranger_number), body, due_at, %(is_probe)s::bool,
            -- Who texts from a phone that was replaced is told so, and nothing else.
            participant.replaced_at IS NOT NULL AND kind <> 'auto_reply',
+           participant.blocked_at IS NOT NULL,
+           (SELECT allowed_countries FROM platforms_platform WHERE id = turn_of),
            channel, media_of
       FROM claimed
       JOIN number ON number.id = claimed.virtual_number_id

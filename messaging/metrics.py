@@ -16,7 +16,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_l
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from chats.models import VirtualNumber
+from chats.models import Report, VirtualNumber
 from messaging.models import GatewayAccount
 from messaging.pauses import ACCOUNT
 from proxy_project.errors import error_response
@@ -60,6 +60,9 @@ class _SharedState(Collector):
         yield from _collect_numbers()
         yield from _collect_pending()
         yield from _collect_latest()
+        # By the constraint one_open_report_a_reporter.
+        reports = Report.objects.filter(handled_at=None).count()
+        yield _gauge("open_reports", "Reports of participants that nobody has handled.", reports)
 
     def describe(self) -> list[Metric]:
         # Nothing is read from the database when it is registered.

@@ -1,17 +1,22 @@
 """Decide where an inbound text goes: the one place that says who gets it."""
 
 from datetime import datetime, timedelta
+from uuid import UUID
 
 import structlog
 from django.conf import settings
 from django.db import transaction
 
-from chats.lookup import Match, find_match
+from chats.countries import may_be_answered
+from chats.lookup import Match, Side, find_match
 from messaging import wording
 from messaging.gateways import InboundText
 from messaging.inbox import log_and_relay, log_only
 from messaging.models import Message
+from messaging.notices import tell_writer
 from messaging.outbox import queue_text, queue_text_to_stranger
+from messaging.reports import is_report, receive_report
+from messaging.screening import Verdict, screen_text
 from proxy_project.encryption import digest_number
 
 log = structlog.get_logger(__name__)
@@ -34,23 +39,40 @@ def receive_text(text: InboundText, *, now: datetime) -> Status | None:
     for _ in range(_ATTEMPTS):
         match = find_match(from_number=text.from_number, to_number=text.to_number)
         # STOP, START and HELP will be decided here, before anything is passed on.
-        if match.sender and match.counterpart and not text.undeliverable:
+        verdict = screen_text(text, match, now)
+        if match.sender and is_report(text, match) and _decide(match, now) is not Status.UNMATCHED:
+            status = Status.BLOCKED
+            message_id = receive_report(text, match, match.sender, now)
+        elif match.sender and match.counterpart and not verdict.obstacle:
             status = Status.RELAYED
-            stands, message_id = log_and_relay(text, match, match.sender, match.counterpart, now)
+            stands, message_id = _relay(text, match, match.sender, match.counterpart, verdict, now)
             if not stands:
                 continue
         else:
             status = _decide(match, now)
             with transaction.atomic():
-                message_id = log_only(text, match, status, now, obstacle=_name_obstacle(text, match))
+                message_id = log_only(text, match, status, now, verdict=verdict)
                 if message_id:
-                    _answer(text, match, status, now)
+                    _answer(text, match, status, verdict, now)
         if message_id is None:
             log.info("text received again")
             return None
         log.info("text received", message=str(message_id), status=status.value)
         return status
     raise ChatKeepsChanging
+
+
+def _relay(
+    text: InboundText, match: Match, sender: Side, counterpart: Side, verdict: Verdict, now: datetime
+) -> tuple[bool, UUID | None]:
+    """Pass on what may be; if that is not all of it, its writer is told."""
+    if not verdict.disclosures:
+        return log_and_relay(text, match, sender, counterpart, verdict, now)
+    with transaction.atomic():
+        stands, message_id = log_and_relay(text, match, sender, counterpart, verdict, now)
+        if message_id:
+            tell_writer(sender, verdict, now)
+    return stands, message_id
 
 
 def _decide(match: Match, now: datetime) -> Status:
@@ -65,9 +87,11 @@ def _decide(match: Match, now: datetime) -> Status:
     return Status.UNMATCHED
 
 
-def _answer(text: InboundText, match: Match, status: Status, now: datetime) -> None:
+def _answer(text: InboundText, match: Match, status: Status, verdict: Verdict, now: datetime) -> None:
     """Tell the writer that nobody got it, as often as is polite, and never to somebody else."""
     kind = Message.Kind.AUTO_REPLY
+    if match.restriction == "blocked":
+        return
     if status is Status.UNMATCHED:
         _answer_stranger(text, match, now)
     elif match.sender and status is Status.LATE:
@@ -79,14 +103,14 @@ def _answer(text: InboundText, match: Match, status: Status, now: datetime) -> N
         once_a_chat = f"early:{match.sender.id}"
         queue_text(kind=kind, recipient=match.sender, body=wording.CHAT_HAS_NOT_STARTED, once_key=once_a_chat)
     elif match.sender:
-        body = wording.NOT_PASSED_ON[text.undeliverable]
-        once_a_minute = f"{text.undeliverable}:{match.sender.id}:{now:%Y-%m-%dT%H:%M}"
-        queue_text(kind=kind, recipient=match.sender, body=body, once_key=once_a_minute)
+        tell_writer(match.sender, verdict, now)
 
 
 def _answer_stranger(text: InboundText, match: Match, now: datetime) -> None:
     """Answer once a day, and only a number that is a person's: machines would answer back."""
     if not (settings.STRANGER_REPLY and match.virtual_number_id and text.can_be_answered):
+        return
+    if not may_be_answered(text.from_number, match.virtual_number_id):
         return
     who = digest_number(text.from_number).hex()[:32]
     queue_text_to_stranger(
@@ -95,7 +119,3 @@ def _answer_stranger(text: InboundText, match: Match, now: datetime) -> None:
         body=settings.STRANGER_REPLY,
         once_key=f"stranger:{match.virtual_number_id}:{who}:{now:%Y-%m-%d}",
     )
-
-
-def _name_obstacle(text: InboundText, match: Match) -> str:
-    return "not_started" if match.is_scheduled else text.undeliverable

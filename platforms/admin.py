@@ -33,6 +33,7 @@ admin.site.unregister(Group)
 
 _PAGES = (
     ("Chats", "forum", "chats", "chat"),
+    ("Reports", "flag", "chats", "report"),
     ("Message log", "list_alt", "messaging", "message"),
     ("Virtual numbers", "dialpad", "chats", "virtualnumber"),
     ("Platforms", "apartment", "platforms", "platform"),
@@ -60,6 +61,13 @@ def find_icon(request: HttpRequest) -> str:
 
 
 class PlatformForm(forms.ModelForm):
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for name, field in self.fields.items():
+            if name.endswith("_in_texts"):
+                # Left out of a request, a rule stays as it is.
+                field.required = False
+
     def clean_name(self) -> str:
         """It may be a part of what people are texted."""
         name: str = self.cleaned_data["name"]
@@ -74,6 +82,8 @@ class PlatformAdmin(ModelAdmin):
     search_fields = ("name",)
     empty_state = "No platforms yet. Add one to get an API key."
     fields = ("name", "introduction", "cool_down_hours", "texts_expire_after_minutes", "passes_on_files",
+              "phone_numbers_in_texts", "emails_in_texts", "links_in_texts", "handles_in_texts",
+              "allowed_countries", "texts_per_minute", "texts_per_day",
               "reads_per_minute", "writes_per_minute", "chats_per_day", "records_events",
               "created_at")  # fmt: skip
     readonly_fields = ("created_at",)

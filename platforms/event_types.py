@@ -20,6 +20,7 @@ class EventType(TextChoices):
     PARTICIPANT_OPTED_OUT = "participant.opted_out"
     PARTICIPANT_OPTED_IN = "participant.opted_in"
     PARTICIPANT_REPLACED = "participant.replaced"
+    PARTICIPANT_REPORTED = "participant.reported"
     NUMBER_RUNNING_OUT = "number.running_out"
     NUMBER_PROBLEM = "number.problem"
     PING = "ping"
@@ -37,8 +38,9 @@ _CHAT_ID = "0198f2c4-6a10-7c3e-9d55-0b6d4c1f2a11"
 _SARA_ID = "0198f2c4-6a10-7c3e-9d55-0b6d4c1f2a12"
 _OMAR_ID = "0198f2c4-6a10-7c3e-9d55-0b6d4c1f2a13"
 _VIRTUAL_NUMBER = "+14155550100"
-_SARA = {"id": _SARA_ID, "name": "Sara", "phone_number": "+1••••••••23", "virtual_number": _VIRTUAL_NUMBER}
-_OMAR = {"id": _OMAR_ID, "name": "Omar", "phone_number": "+1••••••••24", "virtual_number": _VIRTUAL_NUMBER}
+_FREE: dict[str, Any] = {"muted_at": None, "blocked_at": None}
+_SARA = {"id": _SARA_ID, "name": "Sara", "phone_number": "+1••••••••23", "virtual_number": _VIRTUAL_NUMBER, **_FREE}
+_OMAR = {"id": _OMAR_ID, "name": "Omar", "phone_number": "+1••••••••24", "virtual_number": _VIRTUAL_NUMBER, **_FREE}
 _CHAT: dict[str, Any] = {
     "id": _CHAT_ID,
     "status": "open",
@@ -48,6 +50,7 @@ _CHAT: dict[str, Any] = {
     "participants": [_SARA, _OMAR],
     "former_participants": [],
     "metadata": {"booking": 8812},
+    "disclosures": {"phone_numbers": "redact", "emails": None, "links": None, "handles": None},
     "starts_at": None,
     "expires_at": "2030-01-31T18:00:00Z",
     "idle_timeout_seconds": None,
@@ -64,6 +67,7 @@ _RECEIVED: dict[str, Any] = {
     "status": "relayed",
     "text": "I am at the north exit",
     "attachments": [],
+    "disclosures": [],
     "error": None,
     "segments": None,
     "price": None,
@@ -123,7 +127,8 @@ EVENT_TYPES: dict[EventType, Description] = {
     ),
     EventType.MESSAGE_RECEIVED: Description(
         when="A participant has texted. `status` says what became of it: `relayed`, `late` (the chat has ended) or "
-        "`blocked`. `text` is null unless the endpoint includes bodies.",
+        "`blocked`; `disclosures` what would have given them away, and was removed. `text` is null unless the endpoint "
+        "includes bodies: what was written, also where not all of it was passed on.",
         data={"chat": _CHAT_OF, "message": _RECEIVED},
     ),
     EventType.MESSAGE_DELIVERED: Description(
@@ -156,6 +161,11 @@ EVENT_TYPES: dict[EventType, Description] = {
             "participant": {**_OMAR, "id": "0198f2c4-6a10-7c3e-9d55-0b6d4c1f2a16", "name": "Nora"},
             "replaced": _OMAR,
         },
+    ),
+    EventType.PARTICIPANT_REPORTED: Description(
+        when="A participant has texted REPORT: what their counterpart, `participant`, texts is not passed on any more, "
+        "until you or the operator unmute them.",
+        data={"chat": _CHAT_OF, "participant": {**_OMAR, "muted_at": "2030-01-30T09:20:00Z"}, "reporter": _SARA},
     ),
     EventType.NUMBER_RUNNING_OUT: Description(
         when="Soon there will be no virtual number left for a new chat of the person who has most of them.",

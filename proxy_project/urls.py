@@ -6,12 +6,16 @@ from django.views.decorators.cache import cache_page
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
 from chats.views import (
+    BlockView,
     ChatMessagesView,
     ChatsView,
     EndChatView,
+    MuteView,
     OneChatView,
     ReopenChatView,
     ReplaceParticipantView,
+    UnblockView,
+    UnmuteView,
     VirtualNumbersView,
 )
 from messaging import webhooks
@@ -35,6 +39,10 @@ urlpatterns = [
     path("chats/<uuid:chat_id>/end", EndChatView.as_view()),
     path("chats/<uuid:chat_id>/reopen", ReopenChatView.as_view()),
     path("chats/<uuid:chat_id>/participants/<uuid:participant_id>/replace", ReplaceParticipantView.as_view()),
+    path("chats/<uuid:chat_id>/participants/<uuid:participant_id>/mute", MuteView.as_view()),
+    path("chats/<uuid:chat_id>/participants/<uuid:participant_id>/unmute", UnmuteView.as_view()),
+    path("chats/<uuid:chat_id>/participants/<uuid:participant_id>/block", BlockView.as_view()),
+    path("chats/<uuid:chat_id>/participants/<uuid:participant_id>/unblock", UnblockView.as_view()),
     path("virtual-numbers", VirtualNumbersView.as_view()),
     path("events", EventsView.as_view()),
     path("events/<uuid:event_id>", OneEventView.as_view()),

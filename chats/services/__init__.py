@@ -6,6 +6,7 @@ its name. Whoever moves a chat locks its row first (`lock_chat`); docs/decisions
 
 from chats.services.admission import (
     ANY_NUMBER,
+    CountryNotAllowed,
     NumberChoice,
     Person,
     PersonIsVirtualNumber,
@@ -37,6 +38,7 @@ __all__ = [
     "SLOWEST_RATE",
     "AlreadyReplaced",
     "CannotAddVirtualNumber",
+    "CountryNotAllowed",
     "HasEnded",
     "HasStarted",
     "ImpossibleTime",

@@ -11,7 +11,7 @@ from messaging.disclosure.phones import find_end_of_number, find_phone_numbers
 from messaging.disclosure.precheck import suspect
 from messaging.reading import FOUND, read
 
-__all__ = ["Disclosure", "Kind", "find_disclosures", "redact"]
+__all__ = ["Disclosure", "Kind", "find_disclosures", "has_digits", "has_phone_number", "redact"]
 
 
 class Kind(StrEnum):
@@ -73,6 +73,16 @@ def redact(text: str, disclosures: Iterable[Disclosure]) -> str:
         pieces += [text[position : disclosure.start], _MARKS[disclosure.kind]]
         position = disclosure.end
     return "".join([*pieces, text[position:]])
+
+
+def has_digits(text: str) -> bool:
+    """Return whether a text holds digits, in figures or words: what could complete a number of the texts before."""
+    return bool(suspect(read(text).plain).digits)
+
+
+def has_phone_number(text: str, *, region: str) -> bool:
+    """Return whether there is a phone number in a part of a text, such as a link, whatever that is."""
+    return bool(find_phone_numbers(read(text).plain, region=region))
 
 
 def _find_once(text: str, region: str) -> list[Disclosure]:

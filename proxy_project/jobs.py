@@ -8,7 +8,7 @@ from procrastinate.exceptions import AlreadyEnqueued
 
 from proxy_project.sql import execute_prepared
 
-_IS_QUEUED = "SELECT FROM procrastinate_jobs WHERE queueing_lock = %(lock)s AND status = 'todo'"
+_IS_QUEUED = "SELECT 1 FROM procrastinate_jobs WHERE queueing_lock = %(lock)s AND status = 'todo'"
 
 
 def wake_worker(task: str) -> None:

@@ -59,9 +59,8 @@ from chats.services import (
 from messaging.models import Message
 from messaging.opt_outs import read_opted_out
 from messaging.scheduled import cancel_text
-from platforms.api import PlatformView
+from platforms.api import PlatformView, platform_of
 from platforms.limits import Bucket
-from platforms.models import Platform
 from proxy_project.encryption import digest_number
 from proxy_project.errors import BoundedJSONParser, Conflict
 
@@ -78,7 +77,7 @@ class ChatView(PlatformView, generics.GenericAPIView[Chat]):
     lookup_url_kwarg = "chat_id"
 
     def get_queryset(self) -> QuerySet[Chat]:
-        return Chat.objects.filter(platform=_platform_of(self.request)).prefetch_related(_PARTICIPANTS)
+        return Chat.objects.filter(platform=platform_of(self.request)).prefetch_related(_PARTICIPANTS)
 
     def show(self, chats: list[Chat]) -> list[dict[str, Any]]:
         participants = [participant for chat in chats for participant in chat.participants.all()]
@@ -115,7 +114,7 @@ class ChatsView(ChatView):
         if number is None:
             return self._list(chats)
         digest = digest_number(read_phone_number_header(number).e164)
-        person_id = find_person(platform=_platform_of(request), digest=digest)
+        person_id = find_person(platform=platform_of(request), digest=digest)
         return self._list(filter_by_digest(chats, digest) if person_id else chats.none(), person_id)
 
     def _list(self, chats: QuerySet[Chat], person_id: UUID | None = None) -> Response:
@@ -155,7 +154,7 @@ class ChatsView(ChatView):
         asked = serializer.validated_data
         with refusals(at_participants):
             started = start_chat(
-                platform=_platform_of(request),
+                platform=platform_of(request),
                 people=asked["participants"],
                 reference=asked.get("reference"),
                 starts_at=asked.get("starts_at"),
@@ -302,7 +301,7 @@ class VirtualNumbersView(PlatformView, generics.GenericAPIView[VirtualNumber]):
     filter_backends = ()
 
     def get_queryset(self) -> QuerySet[VirtualNumber]:
-        return find_pool(platform=_platform_of(self.request))
+        return find_pool(platform=platform_of(self.request))
 
     @extend_schema(
         operation_id="list_virtual_numbers",
@@ -313,7 +312,7 @@ class VirtualNumbersView(PlatformView, generics.GenericAPIView[VirtualNumber]):
         examples=[docs.VIRTUAL_NUMBER],
     )
     def get(self, request: Request) -> Response:
-        platform, now = _platform_of(request), timezone.now()
+        platform, now = platform_of(request), timezone.now()
         numbers = list(self.paginate_queryset(self.get_queryset()) or ())
         usage = count_usage(platform=platform, numbers=numbers, now=now)
         shown = [dict(VirtualNumberSerializer(number, context={"usage": usage}).data) for number in numbers]
@@ -339,7 +338,7 @@ class MessageView(PlatformView, generics.GenericAPIView[Message]):
     queryset = Message.objects.none()
 
     def get_chat(self) -> Chat:
-        chats = Chat.objects.only("pk").filter(platform=_platform_of(self.request))
+        chats = Chat.objects.only("pk").filter(platform=platform_of(self.request))
         return get_object_or_404(chats, pk=self.kwargs["chat_id"])
 
     def get_queryset(self) -> QuerySet[Message]:
@@ -448,8 +447,3 @@ class TranscriptView(ChatView):
     def perform_content_negotiation(self, request: Request, force: bool = False) -> tuple[Any, str]:
         # The URL says what there is, whatever else a client would accept; errors are JSON as everywhere.
         return JSONRenderer(), JSONRenderer.media_type
-
-
-def _platform_of(request: Request) -> Platform:
-    # What ApiKeyAuthentication put there, and IsAuthenticated let pass.
-    return cast(Platform, request.user)

@@ -1,7 +1,7 @@
 """The API of texts: what they come to."""
 
 from datetime import date
-from typing import Any, cast
+from typing import Any
 
 from django.utils import timezone
 from drf_spectacular.utils import extend_schema
@@ -12,8 +12,7 @@ from rest_framework.response import Response
 from chats.schema import BAD_PARAMETERS, EVERY_ERROR
 from messaging import usage_schema as docs
 from messaging.usage import GroupBy, read_usage
-from platforms.api import PlatformView
-from platforms.models import Platform
+from platforms.api import PlatformView, platform_of
 
 _DAYS_SHOWN = 30
 
@@ -37,9 +36,7 @@ class UsageView(PlatformView):
         if (last - first).days >= docs.MAX_DAYS:
             raise ValidationError({"from": [f"Must be at most {docs.MAX_DAYS} days before `to`."]}, code="bad_range")
         group_by = GroupBy(asked["group_by"])
-        # What ApiKeyAuthentication put there, and IsAuthenticated let pass.
-        platform = cast(Platform, request.user)
-        books = read_usage(platform_id=platform.pk, first=first, last=last, group_by=group_by)
+        books = read_usage(platform_id=platform_of(request).pk, first=first, last=last, group_by=group_by)
         shown = {"first": first, "to": last, "group_by": group_by, "lines": books.lines, "total": books.total}
         return Response(docs.UsageSerializer(shown).data)
 

@@ -25,7 +25,7 @@ class PlatformThrottle(BaseThrottle):
         read_or_write = Bucket.READS if request.method in SAFE_METHODS else Bucket.WRITES
         makes = platform_view.makes.get(request.method or "")
         buckets = [read_or_write, makes] if makes else [read_or_write]
-        platform = _platform_of(request)
+        platform = platform_of(request)
         self.limits = take(platform_id=platform.pk, limits=find_limits(platform=platform, buckets=buckets))
         platform_view.limits = self.limits
         return all(state.granted for state in self.limits)
@@ -72,16 +72,16 @@ class PlatformView(APIView):
     def _give_back(self, state: LimitState) -> LimitState:
         """Whether it is repeated or refused, a request that makes nothing is a request all the same."""
         if state.granted and state.limit.bucket in self.makes.values():
-            return give_back(platform_id=_platform_of(self.request).pk, state=state)
+            return give_back(platform_id=platform_of(self.request).pk, state=state)
         return state
 
     def _answer_once(self, key: str, handler: Any, request: Request, *args: Any, **kwargs: Any) -> HttpResponseBase:
         answer = partial(handler, request, *args, **kwargs)
-        return answer_once(platform_id=_platform_of(request).pk, key=key, request=request, answer=answer)
+        return answer_once(platform_id=platform_of(request).pk, key=key, request=request, answer=answer)
 
 
-def _platform_of(request: Request) -> Platform:
-    # Throttles and handlers are asked after IsAuthenticated.
+def platform_of(request: Request) -> Platform:
+    """The platform whose API key the request carries; throttles and handlers are asked after ``IsAuthenticated``."""
     return cast(Platform, request.user)
 
 

@@ -11,9 +11,9 @@ from rest_framework.response import Response
 
 from chats.serializers import StrictSerializer
 from platforms import approval_schema as docs
-from platforms.api import PlatformView
+from platforms.api import PlatformView, platform_of
 from platforms.approval import NoHook, SavedHook, find_hook, remove_hook, rotate_hook_secret, set_hook
-from platforms.models import LONGEST_APPROVAL_SECONDS, ApprovalHook, Platform
+from platforms.models import LONGEST_APPROVAL_SECONDS, ApprovalHook
 from platforms.serializers import EndpointUrlField
 from proxy_project.errors import BoundedJSONParser
 
@@ -91,7 +91,7 @@ class OneApprovalHookView(ApprovalHookView):
     )
     def get(self, request: Request) -> Response:
         try:
-            hook = find_hook(platform=_platform_of(request))
+            hook = find_hook(platform=platform_of(request))
         except NoHook as error:
             raise NotFound(str(error)) from None
         return Response(HookSerializer(hook).data)
@@ -113,7 +113,7 @@ class OneApprovalHookView(ApprovalHookView):
     def put(self, request: Request) -> Response:
         serializer = SetHookSerializer(data=request.data)
         serializer.is_valid(raise_exception=True)
-        saved = set_hook(platform=_platform_of(request), **serializer.validated_data)
+        saved = set_hook(platform=platform_of(request), **serializer.validated_data)
         return Response(self.show(saved), status=status.HTTP_201_CREATED if saved.secret else status.HTTP_200_OK)
 
     @extend_schema(
@@ -125,7 +125,7 @@ class OneApprovalHookView(ApprovalHookView):
     )
     def delete(self, request: Request) -> Response:
         try:
-            remove_hook(platform=_platform_of(request))
+            remove_hook(platform=platform_of(request))
         except NoHook as error:
             raise NotFound(str(error)) from None
         return Response(status=status.HTTP_204_NO_CONTENT)
@@ -143,12 +143,7 @@ class RotateHookSecretView(ApprovalHookView):
     )
     def post(self, request: Request) -> Response:
         try:
-            saved = rotate_hook_secret(platform=_platform_of(request), now=timezone.now())
+            saved = rotate_hook_secret(platform=platform_of(request), now=timezone.now())
         except NoHook as error:
             raise NotFound(str(error)) from None
         return Response(self.show(saved))
-
-
-def _platform_of(request: Request) -> Platform:
-    # What ApiKeyAuthentication put there, and IsAuthenticated let pass.
-    return cast(Platform, request.user)

@@ -1,6 +1,6 @@
 """The API of templates: what the service texts to the people of a platform, in the platform's words."""
 
-from typing import Any, cast
+from typing import Any
 from uuid import UUID
 
 from django.core.exceptions import ValidationError as DjangoValidationError
@@ -16,8 +16,8 @@ from messaging.segments import find_costly, measure
 from messaging.wording import BUILT_IN
 from messaging.writing import preview
 from platforms import template_schema as docs
-from platforms.api import PlatformView
-from platforms.models import Platform, Template
+from platforms.api import PlatformView, platform_of
+from platforms.models import Template
 from platforms.templates import LONGEST_TEMPLATE, LONGEST_VALUE, TemplateKind, list_fields, validate_template
 from proxy_project.errors import BoundedJSONParser
 
@@ -121,7 +121,7 @@ class TemplateView(PlatformView, generics.GenericAPIView[Template]):
     filter_backends = ()
 
     def get_queryset(self) -> QuerySet[Template]:
-        return Template.objects.filter(platform=_platform_of(self.request))
+        return Template.objects.filter(platform=platform_of(self.request))
 
 
 class TemplatesView(TemplateView):
@@ -149,7 +149,7 @@ class TemplatesView(TemplateView):
     def put(self, request: Request) -> Response:
         serializer = SaveTemplateSerializer(data=request.data)
         serializer.is_valid(raise_exception=True)
-        asked, platform = serializer.validated_data, _platform_of(request)
+        asked, platform = serializer.validated_data, platform_of(request)
         template, _ = Template.objects.update_or_create(
             platform=platform,
             kind=asked["kind"],
@@ -193,7 +193,7 @@ class PreviewView(PlatformView, generics.GenericAPIView[Template]):
     def post(self, request: Request) -> Response:
         serializer = PreviewTemplateSerializer(data=request.data)
         serializer.is_valid(raise_exception=True)
-        asked, platform = serializer.validated_data, _platform_of(request)
+        asked, platform = serializer.validated_data, platform_of(request)
         text = preview(
             kind=TemplateKind(asked["kind"]),
             text=asked.get("text"),
@@ -222,8 +222,3 @@ def _describe(kind: TemplateKind) -> dict[str, Any]:
         "fields": list_fields(kind),
         "wordings": {language: list(wordings[kind]) for language, wordings in BUILT_IN.items() if wordings[kind]},
     }
-
-
-def _platform_of(request: Request) -> Platform:
-    # What ApiKeyAuthentication put there, and IsAuthenticated let pass.
-    return cast(Platform, request.user)

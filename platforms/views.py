@@ -1,6 +1,6 @@
 """The API of events and of the endpoints they are delivered to: each view translates, and makes one call down."""
 
-from typing import Any, cast
+from typing import Any
 from uuid import UUID
 
 from django.db.models import QuerySet
@@ -13,7 +13,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from platforms import event_schema as docs
-from platforms.api import PlatformView
+from platforms.api import PlatformView, platform_of
 from platforms.deliveries import count_by_endpoint
 from platforms.endpoints import (
     BadUrl,
@@ -29,7 +29,7 @@ from platforms.endpoints import (
     switch_recording_on,
 )
 from platforms.event_types import EventType
-from platforms.models import Event, Platform, WebhookEndpoint
+from platforms.models import Event, WebhookEndpoint
 from platforms.polling import UnknownEvent, read_events
 from platforms.serializers import (
     ChangeEndpointSerializer,
@@ -54,7 +54,7 @@ class EventView(PlatformView, generics.GenericAPIView[Event]):
     pagination_class = None
 
     def get_queryset(self) -> QuerySet[Event]:
-        events = Event.objects.filter(platform=_platform_of(self.request))
+        events = Event.objects.filter(platform=platform_of(self.request))
         return events.select_related("message").prefetch_related("deliveries")
 
 
@@ -93,7 +93,7 @@ class EventsView(EventView):
             given["type"] = request.query_params.getlist("type")
         parameters = EventsParameters(data=given)
         parameters.is_valid(raise_exception=True)
-        platform = _platform_of(request)
+        platform = platform_of(request)
         if not platform.records_events:
             switch_recording_on(platform=platform)
         try:
@@ -157,7 +157,7 @@ class EndpointView(PlatformView, generics.GenericAPIView[WebhookEndpoint]):
     pagination_class: type[BasePagination] | None = None
 
     def get_queryset(self) -> QuerySet[WebhookEndpoint]:
-        return WebhookEndpoint.objects.filter(platform=_platform_of(self.request)).defer("secret", "previous_secret")
+        return WebhookEndpoint.objects.filter(platform=platform_of(self.request)).defer("secret", "previous_secret")
 
     def show(self, endpoints: list[WebhookEndpoint]) -> list[dict[str, Any]]:
         context = {"counts": count_by_endpoint(endpoint_ids=[endpoint.pk for endpoint in endpoints])}
@@ -209,7 +209,7 @@ class EndpointsView(EndpointView):
         asked = serializer.validated_data
         try:
             new = add_endpoint(
-                platform=_platform_of(request),
+                platform=platform_of(request),
                 url=asked["url"],
                 include_bodies=asked.get("include_bodies", False),
                 event_types=asked.get("event_types", []),
@@ -301,8 +301,3 @@ class PingView(EndpointView):
         except EndpointDisabled as error:
             raise Conflict(str(error), code="endpoint_disabled") from None
         return Response(EventSerializer(event).data, status=status.HTTP_202_ACCEPTED)
-
-
-def _platform_of(request: Request) -> Platform:
-    # What ApiKeyAuthentication put there, and IsAuthenticated let pass.
-    return cast(Platform, request.user)

@@ -8,7 +8,7 @@ from django.utils import timezone
 from chats.models import VirtualNumber
 from messaging.claims import claim_texts, record_results, settle_overdue
 from messaging.gateways import OutboundText
-from messaging.models import OptOut
+from messaging.models import Message, OptOut
 from messaging.sender import _send
 from tests.factories import SARA, VIRTUAL_NUMBER
 from tests.messaging.payloads import sms
@@ -36,7 +36,10 @@ def text(body: str, from_: str = SARA, to: str = VIRTUAL_NUMBER, **fields: Any) 
 
 
 def send_all() -> list[tuple[str, str]]:
-    """Let a sender send all that it may; return (to, words) of what was on the wire, in its order."""
+    """Let a sender send all that it may; return (to, words) of what was on the wire.
+
+    Of what it claims at once, which has no order, what was written first is first.
+    """
     gateway = RecordingGateway()
     while True:
         VirtualNumber.objects.update(messages_per_second=1000, next_send_at=ago(minutes=1))
@@ -44,6 +47,8 @@ def send_all() -> list[tuple[str, str]]:
         claims = claim_texts(limit=100)
         if not claims:
             return [(sent.to_number, sent.body) for sent in gateway.texts]
+        positions = dict(Message.objects.values_list("pk", "position"))
+        claims.sort(key=lambda claim: positions[claim.id])
         record_results([_send(gateway, claim, use_before=float("inf")) for claim in claims])
 
 

@@ -10,6 +10,7 @@ from django import forms
 from django.contrib import admin, messages
 from django.contrib.admin.views.main import PAGE_VAR, SEARCH_VAR
 from django.core.exceptions import PermissionDenied
+from django.db import transaction
 from django.db.models import Count, OuterRef, Prefetch, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, StreamingHttpResponse
@@ -25,8 +26,11 @@ from unfold.enums import ActionVariant
 from unfold.paginator import InfinitePaginator
 from unfold.widgets import UnfoldAdminTextInputWidget
 
+from audit.admin_mixin import AuditedAdmin
+from audit.models import Action
 from chats.csv_export import stream_csv
 from chats.models import Chat, Participant, VirtualNumber, mask
+from chats.revealing import RevealsNumbers
 from chats.services import (
     CannotAddVirtualNumber,
     VirtualNumberInUse,
@@ -75,7 +79,8 @@ class EndChatsForm(forms.Form):
 
 
 @admin.register(Chat)
-class ChatAdmin(ModelAdmin):
+class ChatAdmin(RevealsNumbers, AuditedAdmin, ModelAdmin):
+    reading = Action.READ_CHAT
     list_display = ("chat_", "platform", "people", "numbers", "status_", "created_", "last_text_",
                     "ends_")  # fmt: skip
     # All platforms: to find those that have chats would read every chat.
@@ -93,7 +98,7 @@ class ChatAdmin(ModelAdmin):
     show_facets = admin.ShowFacets.NEVER
     empty_state = "No chats here. A platform opens one with POST /chats."
     actions = ("end_chats",)
-    actions_detail = ("export_transcript", "end_one_chat")
+    actions_detail = ("reveal_number", "export_transcript", "end_one_chat")
     change_form_after_template = "chats/transcript.html"
     fields = ("id", "platform", "reference_", "status_", "people", "created_at", "starts_at", "expires_at",
               "idle_timeout_seconds", "idle_ends_at", "ended_at", "end_reason_", "metadata_")  # fmt: skip
@@ -189,6 +194,7 @@ class ChatAdmin(ModelAdmin):
         chat = self.get_object(request, object_id)
         if chat is None:
             raise Http404("There is no such chat.")
+        self.log_action(request, chat, Action.EXPORTED)
         return stream_csv(chat=chat)
 
     @action(
@@ -236,10 +242,14 @@ class ChatAdmin(ModelAdmin):
         ended = 0
         for chat in chats:
             now = timezone.now()
-            # Another may have ended it since it was read: then it has another time.
-            if chat.status != Chat.Status.ENDED and end_chat(chat_id=chat.pk, reason=reason, now=now).ended_at == now:
-                self.log_change(request, chat, f"Ended the chat: {reason}")
-                ended += 1
+            if chat.status == Chat.Status.ENDED:
+                continue
+            with transaction.atomic():
+                # Another may have ended it since it was read: then it has another time.
+                if end_chat(chat_id=chat.pk, reason=reason, now=now).ended_at == now:
+                    words = f"Ended the chat: {reason}"
+                    self.log_action(request, chat, Action.ENDED_CHAT, reason=reason, words=words)
+                    ended += 1
         if ended:
             messages.success(request, f"Ended {_count(ended, 'chat')}.")
         if over := len(chats) - ended:
@@ -341,7 +351,7 @@ class AddVirtualNumberForm(VirtualNumberForm):
 
 
 @admin.register(VirtualNumber)
-class VirtualNumberAdmin(ModelAdmin):
+class VirtualNumberAdmin(AuditedAdmin, ModelAdmin):
     form = ChangeVirtualNumberForm
     list_display = ("number", "country", "state_", "platform_", "messages_per_second", "can_sms", "can_mms",
                     "open_chats", "problem_")  # fmt: skip

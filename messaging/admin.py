@@ -14,6 +14,8 @@ from unfold.admin import ModelAdmin
 from unfold.decorators import display
 from unfold.paginator import InfinitePaginator
 
+from audit.admin_mixin import AuditedAdmin
+from audit.models import Action
 from chats.models import mask
 from chats.transcript import describe_attachment, describe_error, hide_numbers, name_of, short_id, show_time
 
@@ -26,7 +28,8 @@ admin.site.unregister(ProcrastinateJob)
 
 
 @admin.register(Message)
-class MessageAdmin(ModelAdmin):
+class MessageAdmin(AuditedAdmin, ModelAdmin):
+    reading = Action.READ_MESSAGE
     list_display = ("created_", "direction_", "person", "kind", "status_", "error_code", "error_kind", "number",
                     "chat_")  # fmt: skip
     list_display_links = ("created_",)
@@ -130,7 +133,7 @@ class MessageAdmin(ModelAdmin):
 
 
 @admin.register(Attachment)
-class AttachmentAdmin(ModelAdmin):
+class AttachmentAdmin(AuditedAdmin, ModelAdmin):
     """What people attached, and what became of it: the operator finds here what could not be passed on."""
 
     list_display = ("created_", "kind", "status_", "why", "size_", "text")

@@ -14,6 +14,7 @@ from unfold.decorators import display
 from unfold.paginator import InfinitePaginator
 from unfold.widgets import UnfoldAdminTextInputWidget
 
+from audit.admin_mixin import AuditedAdmin
 from chats.lookup import find_match
 from chats.models import VirtualNumber, mask
 from chats.phone_numbers import InvalidPhoneNumber, parse_phone_number
@@ -56,7 +57,7 @@ class RecordOptOutForm(forms.ModelForm):
 
 
 @admin.register(OptOut)
-class OptOutAdmin(ModelAdmin):
+class OptOutAdmin(AuditedAdmin, ModelAdmin):
     list_display = ("created_", "person", "virtual_number_", "scope_", "source_", "ended_")
     list_display_links = ("created_",)
     list_filter = ("source", "scope", ("ended_at", admin.EmptyFieldListFilter), "platform")

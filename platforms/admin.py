@@ -9,6 +9,7 @@ from django.contrib import admin, messages
 from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.models import Group, User
+from django.db import transaction
 from django.db.models import Count, Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
@@ -20,6 +21,9 @@ from unfold.admin import ModelAdmin, TabularInline
 from unfold.decorators import action, display
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
+from audit.admin_mixin import AuditedAdmin
+from audit.log import operator_of, record
+from audit.models import Action
 from messaging.segments import measure
 from messaging.wording import ENGLISH
 from messaging.writing import preview
@@ -47,6 +51,7 @@ _PAGES = (
     ("Webhook endpoints", "webhook", "platforms", "webhookendpoint"),
     ("Approval hooks", "rule", "platforms", "approvalhook"),
     ("Events", "campaign", "platforms", "event"),
+    ("Audit log", "history", "audit", "auditentry"),
     ("Users", "person", "auth", "user"),
     ("Groups", "group", "auth", "group"),
 )
@@ -121,7 +126,7 @@ class TemplateInline(TabularInline):
 
 
 @admin.register(Platform)
-class PlatformAdmin(ModelAdmin):
+class PlatformAdmin(AuditedAdmin, ModelAdmin):
     form = PlatformForm
     inlines = (TemplateInline,)
     list_display = ("name", "own_introduction", "keys", "created_at")
@@ -150,6 +155,7 @@ class PlatformAdmin(ModelAdmin):
         obj.pk, obj.created_at = created.platform.pk, created.platform.created_at
         others = {name: getattr(obj, name) for name in form.changed_data if name not in ("name", "introduction")}
         Platform.objects.filter(pk=obj.pk).update(**others)
+        record(action=Action.MADE_KEY, by=operator_of(request), on=created.key)
         _show_key(request, created.platform, created.api_key)
 
     @display(description="Introduction")
@@ -170,7 +176,8 @@ class ApiKeyForm(forms.ModelForm):
 
 
 @admin.register(ApiKey)
-class ApiKeyAdmin(ModelAdmin):
+class ApiKeyAdmin(AuditedAdmin, ModelAdmin):
+    adding = Action.MADE_KEY
     form = ApiKeyForm
     list_display = ("prefix", "name", "platform", "role", "created", "last_used_at", "expiry_date", "state")
     list_filter = ("revoked", "role", ("platform", admin.RelatedOnlyFieldListFilter))
@@ -199,7 +206,7 @@ class ApiKeyAdmin(ModelAdmin):
             expires_at=obj.expiry_date,
             now=timezone.now(),
         )
-        obj.pk = created.pk
+        obj.pk, obj.prefix = created.pk, created.prefix
         _show_key(request, obj.platform, text)
 
     @action(description="Revoke keys", permissions=["revoke"])
@@ -207,8 +214,9 @@ class ApiKeyAdmin(ModelAdmin):
         keys = list(queryset.filter(revoked=False))
         if "confirmed" in request.POST or not keys:
             for key in keys:
-                if revoke_api_key(prefix=key.prefix):
-                    self.log_change(request, key, "Revoked the key")
+                with transaction.atomic():
+                    if revoke_api_key(prefix=key.prefix):
+                        self.log_action(request, key, Action.REVOKED_KEY, words="Revoked the key")
             messages.success(request, f"Revoked: {', '.join(key.prefix for key in keys) or 'nothing new'}.")
             return None
         context = {
@@ -235,7 +243,7 @@ class ApiKeyAdmin(ModelAdmin):
 
 
 @admin.register(User)
-class UserAdmin(DjangoUserAdmin, ModelAdmin):
+class UserAdmin(AuditedAdmin, DjangoUserAdmin, ModelAdmin):  # type: ignore[misc]
     form = UserChangeForm
     add_form = UserCreationForm
     change_password_form = AdminPasswordChangeForm
@@ -246,7 +254,7 @@ class UserAdmin(DjangoUserAdmin, ModelAdmin):
 
 
 @admin.register(Group)
-class GroupAdmin(DjangoGroupAdmin, ModelAdmin):
+class GroupAdmin(AuditedAdmin, DjangoGroupAdmin, ModelAdmin):  # type: ignore[misc]
     # One at a time, after a look at it.
     actions = None
 

@@ -4,12 +4,15 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin, messages
+from django.db import models, transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 from unfold.admin import ModelAdmin
 from unfold.decorators import action, display
 
+from audit.admin_mixin import AuditedAdmin
+from audit.models import Action
 from platforms.approval import remove_hook, rotate_hook_secret, set_hook
 from platforms.endpoints import BadUrl, check_endpoint_url
 from platforms.models import ApprovalHook
@@ -26,7 +29,7 @@ class HookForm(forms.ModelForm):
 
 
 @admin.register(ApprovalHook)
-class ApprovalHookAdmin(ModelAdmin):
+class ApprovalHookAdmin(AuditedAdmin, ModelAdmin):
     form = HookForm
     list_display = ("platform", "url", "default", "timeout_seconds", "health", "last_success_at", "last_failure_at")
     list_select_related = ("platform",)
@@ -71,14 +74,20 @@ class ApprovalHookAdmin(ModelAdmin):
         if saved.secret:
             _show_secret(request, saved.hook, saved.secret)
 
+    def log_addition(self, request: HttpRequest, obj: models.Model, message: Any) -> Any:
+        # It may have been refused at the last moment.
+        if ApprovalHook.objects.filter(pk=obj.pk).exists():
+            super().log_addition(request, obj, message)
+
     def delete_model(self, request: HttpRequest, obj: ApprovalHook) -> None:
         remove_hook(platform=obj.platform)
 
     @action(description="Make a new secret", permissions=["change"])
     def rotate_secrets(self, request: HttpRequest, queryset: QuerySet[ApprovalHook]) -> None:
         for hook in queryset.select_related("platform"):
-            saved = rotate_hook_secret(platform=hook.platform, now=timezone.now())
-            self.log_change(request, hook, "Made a new secret")
+            with transaction.atomic():
+                saved = rotate_hook_secret(platform=hook.platform, now=timezone.now())
+                self.log_action(request, hook, Action.MADE_SECRET, words="Made a new secret")
             if saved.secret:
                 _show_secret(request, saved.hook, saved.secret)
 

@@ -2,6 +2,7 @@
 
 from typing import Any, cast
 
+from django.db import transaction
 from django.utils import timezone
 from drf_spectacular.utils import OpenApiResponse, extend_schema
 from rest_framework import generics, serializers, status
@@ -9,6 +10,8 @@ from rest_framework.exceptions import NotFound
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from audit.log import caller_of, record
+from audit.models import Action
 from chats.serializers import StrictSerializer
 from platforms import approval_schema as docs
 from platforms.api import PlatformView, platform_of
@@ -113,7 +116,13 @@ class OneApprovalHookView(ApprovalHookView):
     def put(self, request: Request) -> Response:
         serializer = SetHookSerializer(data=request.data)
         serializer.is_valid(raise_exception=True)
-        saved = set_hook(platform=platform_of(request), **serializer.validated_data)
+        asked = serializer.validated_data
+        with transaction.atomic():
+            saved = set_hook(platform=platform_of(request), **asked)
+            if saved.secret:
+                record(action=Action.ADDED, by=caller_of(request), on=saved.hook)
+            else:
+                record(action=Action.CHANGED, by=caller_of(request), on=saved.hook, fields=asked)
         return Response(self.show(saved), status=status.HTTP_201_CREATED if saved.secret else status.HTTP_200_OK)
 
     @extend_schema(
@@ -125,7 +134,10 @@ class OneApprovalHookView(ApprovalHookView):
     )
     def delete(self, request: Request) -> Response:
         try:
-            remove_hook(platform=platform_of(request))
+            with transaction.atomic():
+                remove_hook(platform=platform_of(request))
+                # Its id is its platform's.
+                record(action=Action.DELETED, by=caller_of(request), on=ApprovalHook(platform=platform_of(request)))
         except NoHook as error:
             raise NotFound(str(error)) from None
         return Response(status=status.HTTP_204_NO_CONTENT)
@@ -143,7 +155,9 @@ class RotateHookSecretView(ApprovalHookView):
     )
     def post(self, request: Request) -> Response:
         try:
-            saved = rotate_hook_secret(platform=platform_of(request), now=timezone.now())
+            with transaction.atomic():
+                saved = rotate_hook_secret(platform=platform_of(request), now=timezone.now())
+                record(action=Action.MADE_SECRET, by=caller_of(request), on=saved.hook)
         except NoHook as error:
             raise NotFound(str(error)) from None
         return Response(self.show(saved))

@@ -4,6 +4,7 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin, messages
+from django.db import models, transaction
 from django.db.models import Exists, OuterRef, QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
@@ -13,6 +14,9 @@ from unfold.decorators import action, display
 from unfold.paginator import InfinitePaginator
 from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 
+from audit.admin_mixin import AuditedAdmin
+from audit.log import operator_of, record_all
+from audit.models import Action
 from platforms.deliveries import count_by_endpoint
 from platforms.endpoints import (
     BadUrl,
@@ -50,7 +54,7 @@ class EndpointForm(forms.ModelForm):
 
 
 @admin.register(WebhookEndpoint)
-class WebhookEndpointAdmin(ModelAdmin):
+class WebhookEndpointAdmin(AuditedAdmin, ModelAdmin):
     form = EndpointForm
     list_display = ("url", "platform", "health", "waiting", "failed", "last_success_at", "last_failure_at")
     list_filter = ("is_enabled", ("platform", admin.RelatedOnlyFieldListFilter))
@@ -91,11 +95,18 @@ class WebhookEndpointAdmin(ModelAdmin):
         obj.pk = new.endpoint.pk
         _show_secret(request, new.endpoint, new.secret)
 
+    def log_addition(self, request: HttpRequest, obj: models.Model, message: Any) -> Any:
+        # It may have been refused at the last moment.
+        if WebhookEndpoint.objects.filter(pk=obj.pk).exists():
+            super().log_addition(request, obj, message)
+
     @action(description="Send a ping", permissions=["change"])
     def ping_endpoints(self, request: HttpRequest, queryset: QuerySet[WebhookEndpoint]) -> None:
         for endpoint in queryset:
             try:
-                ping(endpoint=endpoint, now=timezone.now())
+                with transaction.atomic():
+                    ping(endpoint=endpoint, now=timezone.now())
+                    self.log_action(request, endpoint, Action.PINGED_ENDPOINT)
             except EndpointDisabled as error:
                 messages.warning(request, f"{endpoint.url}: {error}")
             else:
@@ -104,8 +115,9 @@ class WebhookEndpointAdmin(ModelAdmin):
     @action(description="Make a new secret", permissions=["change"])
     def rotate_secrets(self, request: HttpRequest, queryset: QuerySet[WebhookEndpoint]) -> None:
         for endpoint in queryset:
-            new = rotate_secret(endpoint=endpoint, now=timezone.now())
-            self.log_change(request, endpoint, "Made a new secret")
+            with transaction.atomic():
+                new = rotate_secret(endpoint=endpoint, now=timezone.now())
+                self.log_action(request, endpoint, Action.MADE_SECRET, words="Made a new secret")
             _show_secret(request, endpoint, new.secret)
 
     @display(description="Health", label={"works": "success", "new": "info", "fails": "danger", "off": "warning"})
@@ -141,7 +153,7 @@ class StateFilter(admin.SimpleListFilter):
 
 
 @admin.register(Event)
-class EventAdmin(ModelAdmin):
+class EventAdmin(AuditedAdmin, ModelAdmin):
     """What an event says is the platform's business: only what it is about, and how it fares, is shown."""
 
     list_display = ("occurred_at", "type", "platform", "state", "chat_id")
@@ -175,8 +187,11 @@ class EventAdmin(ModelAdmin):
 
     @action(description="Deliver again", permissions=["redeliver"])
     def redeliver_events(self, request: HttpRequest, queryset: QuerySet[Event]) -> None:
+        events = list(queryset)
         try:
-            queued = redeliver(event_ids=list(queryset.values_list("pk", flat=True)))
+            with transaction.atomic():
+                queued = redeliver(event_ids=[event.pk for event in events])
+                record_all(action=Action.REDELIVERED_EVENT, by=operator_of(request), on=events)
         except NoEndpoint as error:
             messages.error(request, str(error))
         else:

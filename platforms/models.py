@@ -212,6 +212,11 @@ class ApiKey(AbstractAPIKey):
         verbose_name = "API key"
         verbose_name_plural = "API keys"
 
+    @property
+    def audit_id(self) -> str:
+        """What the audit log calls it."""
+        return self.prefix
+
 
 class Event(models.Model):
     """Something that a platform is told: committed with what it tells of, and never changed.

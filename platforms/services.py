@@ -16,6 +16,7 @@ class CreatedPlatform:
     """A platform with a new key, which is kept nowhere else; `created` is False when the platform existed."""
 
     platform: Platform
+    key: ApiKey
     api_key: str = field(repr=False)
     created: bool
 
@@ -47,8 +48,8 @@ def create_platform(*, name: str, introduction: str | None = None) -> CreatedPla
         if not created and introduction is not None and platform.introduction != introduction:
             platform.introduction = introduction
             platform.save(update_fields=["introduction"])
-        _, api_key = ApiKey.objects.create_key(name=f"key {platform.api_keys.count() + 1}", platform=platform)
-    return CreatedPlatform(platform=platform, api_key=api_key, created=created)
+        key, api_key = ApiKey.objects.create_key(name=f"key {platform.api_keys.count() + 1}", platform=platform)
+    return CreatedPlatform(platform=platform, key=cast(ApiKey, key), api_key=api_key, created=created)
 
 
 def create_api_key(

@@ -4,12 +4,15 @@ from typing import Any
 from uuid import UUID
 
 from django.core.exceptions import ValidationError as DjangoValidationError
+from django.db import transaction
 from django.db.models import QuerySet
 from drf_spectacular.utils import OpenApiResponse, extend_schema
 from rest_framework import generics, serializers, status
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from audit.log import caller_of, record
+from audit.models import Action
 from chats.schema import BAD_BODY, EVERY_ERROR, error
 from chats.serializers import LanguageField, LineField, StrictSerializer
 from messaging.segments import find_costly, measure
@@ -150,13 +153,19 @@ class TemplatesView(TemplateView):
         serializer = SaveTemplateSerializer(data=request.data)
         serializer.is_valid(raise_exception=True)
         asked, platform = serializer.validated_data, platform_of(request)
-        template, _ = Template.objects.update_or_create(
-            platform=platform,
-            kind=asked["kind"],
-            language=asked.get("language") or platform.language,
-            side=asked.get("side"),
-            defaults={"text": asked["text"]},
-        )
+        with transaction.atomic():
+            template, is_new = Template.objects.update_or_create(
+                platform=platform,
+                kind=asked["kind"],
+                language=asked.get("language") or platform.language,
+                side=asked.get("side"),
+                defaults={"text": asked["text"]},
+            )
+            by = caller_of(request)
+            if is_new:
+                record(action=Action.ADDED, by=by, on=template)
+            else:
+                record(action=Action.CHANGED, by=by, on=template, fields=["text"])
         return Response(TemplateSerializer(template).data)
 
 
@@ -173,7 +182,10 @@ class OneTemplateView(TemplateView):
         },
     )
     def delete(self, request: Request, template_id: UUID) -> Response:
-        self.get_object().delete()
+        template = self.get_object()
+        with transaction.atomic():
+            record(action=Action.DELETED, by=caller_of(request), on=template)
+            template.delete()
         return Response(status=status.HTTP_204_NO_CONTENT)
 
 

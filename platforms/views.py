@@ -3,6 +3,7 @@
 from typing import Any
 from uuid import UUID
 
+from django.db import transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 from drf_spectacular.utils import OpenApiResponse, extend_schema
@@ -12,6 +13,8 @@ from rest_framework.pagination import BasePagination
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from audit.log import caller_of, record
+from audit.models import Action
 from platforms import event_schema as docs
 from platforms.api import PlatformView, platform_of
 from platforms.deliveries import count_by_endpoint
@@ -208,13 +211,15 @@ class EndpointsView(EndpointView):
         serializer.is_valid(raise_exception=True)
         asked = serializer.validated_data
         try:
-            new = add_endpoint(
-                platform=platform_of(request),
-                url=asked["url"],
-                include_bodies=asked.get("include_bodies", False),
-                event_types=asked.get("event_types", []),
-                is_enabled=asked.get("enabled", True),
-            )
+            with transaction.atomic():
+                new = add_endpoint(
+                    platform=platform_of(request),
+                    url=asked["url"],
+                    include_bodies=asked.get("include_bodies", False),
+                    event_types=asked.get("event_types", []),
+                    is_enabled=asked.get("enabled", True),
+                )
+                record(action=Action.ADDED, by=caller_of(request), on=new.endpoint)
         except BadUrl as error:
             raise ValidationError({"url": [str(error)]}, code="bad_url") from None
         except TooManyEndpoints as error:
@@ -250,7 +255,9 @@ class OneEndpointView(EndpointView):
         asked = dict(serializer.validated_data)
         if "enabled" in asked:
             asked["is_enabled"] = asked.pop("enabled")
-        change_endpoint(endpoint=endpoint, **asked)
+        with transaction.atomic():
+            change_endpoint(endpoint=endpoint, **asked)
+            record(action=Action.CHANGED, by=caller_of(request), on=endpoint, fields=asked)
         return Response(self.show([endpoint])[0])
 
     @extend_schema(
@@ -261,7 +268,10 @@ class OneEndpointView(EndpointView):
         responses={204: None, **docs.NO_SUCH_ENDPOINT, **docs.EVERY_ERROR},
     )
     def delete(self, request: Request, endpoint_id: UUID) -> Response:
-        self.get_object().delete()
+        endpoint = self.get_object()
+        with transaction.atomic():
+            record(action=Action.DELETED, by=caller_of(request), on=endpoint)
+            endpoint.delete()
         return Response(status=status.HTTP_204_NO_CONTENT)
 
 
@@ -276,7 +286,11 @@ class RotateSecretView(EndpointView):
         examples=[docs.ENDPOINT_WITH_SECRET],
     )
     def post(self, request: Request, endpoint_id: UUID) -> Response:
-        return Response(self.show_with_secret(rotate_secret(endpoint=self.get_object(), now=timezone.now())))
+        endpoint = self.get_object()
+        with transaction.atomic():
+            new = rotate_secret(endpoint=endpoint, now=timezone.now())
+            record(action=Action.MADE_SECRET, by=caller_of(request), on=endpoint)
+        return Response(self.show_with_secret(new))
 
 
 class PingView(EndpointView):

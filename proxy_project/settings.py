@@ -1,5 +1,6 @@
 """Settings: everything that differs between machines comes from the environment (see .env.example)."""
 
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -122,19 +123,28 @@ INSTALLED_APPS = [
     "drf_spectacular_sidecar",
     "django_filters",
     "procrastinate.contrib.django",
+    # Slows down whoever guesses passwords.
+    "axes",
+    "audit",
+    "operators",
     "platforms",
     "chats",
     "messaging",
 ]
 MIDDLEWARE = [
+    "proxy_project.request_ids.give_request_id",
+    "proxy_project.security_headers.add_security_headers",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "operators.middleware.require_second_factor",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    # Wants to be the last.
+    "axes.middleware.AxesMiddleware",
 ]
 TEMPLATES = [
     {
@@ -195,6 +205,41 @@ SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
 # W008 wants a redirect to https from us; the proxy that ends TLS does it, and health checks speak plain HTTP.
 SILENCED_SYSTEM_CHECKS = ["security.W008"]
+
+# --- Operators: how they log in, and for how long -----------------------------------------------------------
+AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "operators.backends.OperatorBackend"]
+LOGIN_REDIRECT_URL = "admin:index"
+REQUIRE_SECOND_FACTOR = env.bool("REQUIRE_SECOND_FACTOR", default=False)
+# Addresses are read from X-Forwarded-For only when a proxy of ours has written it.
+TRUSTED_PROXIES = int(_config.number("TRUSTED_PROXIES", 1 if _https else 0, minimum=0))
+# A user, or an address, that has failed five times waits. Counted in the database: all processes know of it.
+AXES_FAILURE_LIMIT = 5
+AXES_LOCKOUT_PARAMETERS = ["username", "ip_address"]
+AXES_COOLOFF_TIME = timedelta(minutes=15)
+# Whoever goes on trying does not lock the operator out for longer.
+AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
+AXES_RESET_ON_SUCCESS = True
+AXES_LOCKOUT_TEMPLATE = "operators/locked.html"
+AXES_HTTP_RESPONSE_CODE = 429
+AXES_CLIENT_IP_CALLABLE = "operators.locking.find_address"
+AXES_USERNAME_CALLABLE = "operators.locking.hide_username"
+AXES_SENSITIVE_PARAMETERS = ["username", "password", "code", "csrfmiddlewaretoken"]
+# The audit log keeps who logged in; of failures only what counts is kept, until it no longer does.
+AXES_DISABLE_ACCESS_LOG = True
+AXES_ENABLE_ACCESS_FAILURE_LOG = False
+AXES_ENABLE_ADMIN = False
+AXES_VERBOSE = False
+SESSION_ENGINE = "proxy_project.sessions"
+# A working day.
+SESSION_COOKIE_AGE = 8 * 3600
+SESSION_COOKIE_SAMESITE = "Lax"
+CSRF_COOKIE_SAMESITE = "Strict"
+CSRF_COOKIE_HTTPONLY = True
+if _https:
+    # Browsers take cookies of these names from this host over https only, never from another of the domain.
+    SESSION_COOKIE_NAME, CSRF_COOKIE_NAME = "__Host-sessionid", "__Host-csrftoken"
+# A new key is shown by a message: in the encrypted session it is safer than in a cookie, and always fits.
+MESSAGE_STORAGE = "django.contrib.messages.storage.session.SessionStorage"
 
 # --- The API ----------------------------------------------------------------------------------------------
 REST_FRAMEWORK = {
@@ -260,6 +305,7 @@ UNFOLD = {
     "SITE_SYMBOL": "sms",
     "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": "platforms.admin.find_icon"}],
     "SITE_URL": None,
+    "LOGIN": {"form": "operators.forms.LoginForm"},
     "SHOW_HISTORY": True,
     "SHOW_VIEW_ON_SITE": False,
     "SIDEBAR": {"navigation": "platforms.admin.list_pages"},
@@ -311,6 +357,8 @@ LOGGING = {
         "urllib3": {"level": "ERROR"},
         # The path of a request that ended in 4xx is whatever somebody put there.
         "django.request": {"level": "ERROR"},
+        # It would name users and addresses.
+        "axes": {"level": "CRITICAL"},
         # Lines at every start of every command.
         "procrastinate": {"level": "WARNING"},
     },

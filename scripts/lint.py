@@ -1,5 +1,6 @@
 """Run every check that needs no test, all of them even when one fails: `scripts/lint`."""
 
+import json
 import os
 import secrets
 import subprocess
@@ -25,6 +26,10 @@ CHECKS = (
 )
 
 
+# Some 60 packages are asked for, one by one.
+AUDIT_SECONDS = 90
+
+
 def main() -> int:
     environment = {**os.environ, **_production_environment()}
     failed = []
@@ -33,11 +38,38 @@ def main() -> int:
         print(f"--- {title}", flush=True)
         if subprocess.run([str(BIN / check[0]), *check[1:]], cwd=ROOT, env=environment).returncode != 0:
             failed.append(title)
+    if _finds_vulnerabilities():
+        failed.append("pip-audit")
     if failed:
         print(f"\nFailed: {'; '.join(failed)}")
         return 1
     print("\nAll checks passed.")
     return 0
+
+
+def _finds_vulnerabilities() -> bool:
+    """Return whether a pinned requirement has a known vulnerability; say so when nobody could be asked.
+
+    The advisories are on the network: a change is never refused because it cannot be reached.
+    """
+    print("--- pip-audit", flush=True)
+    command = ["pip-audit", "--requirement=requirements.txt", "--no-deps", "--disable-pip", "--format=json"]
+    try:
+        asked = subprocess.run(
+            [str(BIN / command[0]), *command[1:], "--progress-spinner=off", "--timeout=5"],
+            cwd=ROOT, capture_output=True, text=True, timeout=AUDIT_SECONDS,
+        )  # fmt: skip
+        packages = json.loads(asked.stdout)["dependencies"]
+    except (OSError, ValueError, subprocess.TimeoutExpired) as error:
+        print(f"NOT ASKED for known vulnerabilities: whoever knows them cannot be reached ({type(error).__name__}).")
+        return False
+    if skipped := [package["name"] for package in packages if "skip_reason" in package]:
+        print(f"NOT ASKED for known vulnerabilities of {len(skipped)} of {len(packages)} packages: nobody knows them.")
+    found = [(package, flaw) for package in packages for flaw in package.get("vulns", ())]
+    for package, flaw in found:
+        mended = ", ".join(flaw["fix_versions"]) or "no version"
+        print(f"{package['name']} {package['version']}: {flaw['id']}, mended in {mended}")
+    return bool(found)
 
 
 def _production_environment() -> dict[str, str]:

@@ -16,6 +16,8 @@ NUMBERS = reverse("admin:chats_virtualnumber_changelist")
 MESSAGES = reverse("admin:messaging_message_changelist")
 PLATFORMS = reverse("admin:platforms_platform_changelist")
 KEYS = reverse("admin:platforms_apikey_changelist")
+# What a browser sends of the table of templates on a platform's page.
+NO_TEMPLATES = {"templates-TOTAL_FORMS": "0", "templates-INITIAL_FORMS": "0"}
 
 
 def page_of(row: Model, page: str = "change") -> str:

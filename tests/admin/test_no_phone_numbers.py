@@ -17,9 +17,8 @@ from django.utils import timezone
 from chats.models import Chat
 from chats.services import end_chat
 from platforms.models import ApiKey
-from tests.admin.pages import CHATS, KEYS, end_all, page_of, search_chats
+from tests.admin.pages import CHATS, KEYS, NO_TEMPLATES, end_all, page_of, search_chats
 from tests.admin.population import PEOPLE, Population, populate
-from tests.admin.test_platforms import NO_TEMPLATES
 
 
 @pytest.fixture

@@ -11,14 +11,12 @@ from django.urls import reverse
 from rest_framework.test import APIClient
 
 from platforms.models import ApiKey, Platform
-from tests.admin.pages import KEYS, PLATFORMS, page_of, read, words_of
+from tests.admin.pages import KEYS, NO_TEMPLATES, PLATFORMS, page_of, read, words_of
 from tests.factories import make_api_key, make_platform
 
 ADD_PLATFORM = reverse("admin:platforms_platform_add")
 ADD_KEY = reverse("admin:platforms_apikey_add")
 INTRODUCTION = "Hi {name}, this is {platform}. Text {counterpart} here. Reply STOP to opt out."
-# What a browser sends of the table of templates.
-NO_TEMPLATES = {"templates-TOTAL_FORMS": "0", "templates-INITIAL_FORMS": "0"}
 
 
 def read_key(page: str) -> str:

@@ -164,7 +164,7 @@ class TestNow:
 
     @pytest.mark.parametrize("end", ["expires_at", "idle_ends_at"])
     def test_a_chat_whose_time_is_over_takes_none_before_the_worker_has_ended_it(self, api, chat, end):
-        Chat.objects.update(**{end: ago(seconds=1)})
+        Chat.objects.update(**{end: ago(minutes=1)})
         assert errors(send(api, chat)) == [("chat_ended", None)]
 
     @pytest.mark.parametrize("later", [False, True])
@@ -227,7 +227,7 @@ class TestLater:
 
     def test_in_a_chat_whose_time_is_over_it_fails_before_the_worker_has_ended_it(self, api, chat):
         text = schedule(api, chat)
-        Chat.objects.update(expires_at=ago(seconds=1))
+        Chat.objects.update(expires_at=ago(minutes=1))
         let_time_come()
         text.refresh_from_db()
         assert (text.status, text.error_code) == (Status.FAILED, "chat_ended")
@@ -296,7 +296,7 @@ class TestAtOnce:
     def test_several_senders_queue_each_text_once(self, api, chat):
         for _ in range(10):
             schedule(api, chat)
-        Message.objects.update(due_at=ago(seconds=1))
+        Message.objects.update(due_at=ago(minutes=1))
         before = set(Message.objects.values_list("position", flat=True))
         assert sum(at_once([queue_scheduled_texts] * 4)) == 10
         after = list(Message.objects.order_by("position").values_list("position", "status"))
@@ -306,7 +306,7 @@ class TestAtOnce:
     def test_a_text_is_cancelled_or_queued_and_never_both(self, api, chat):
         for _ in range(10):
             text = schedule(api, chat)
-            Message.objects.filter(pk=text.pk).update(due_at=ago(seconds=1))
+            Message.objects.filter(pk=text.pk).update(due_at=ago(minutes=1))
             cancelled, queued = at_once([lambda pk=text.pk: cancel_text(message_id=pk), queue_scheduled_texts])
             left = list(Message.objects.filter(pk=text.pk).values_list("status", flat=True))
             assert (left == []) == cancelled
@@ -317,7 +317,7 @@ class TestAtOnce:
         for index in range(8):
             omar = person(chat, 2)
             text = schedule(api, chat)
-            Message.objects.filter(pk=text.pk).update(due_at=ago(seconds=1))
+            Message.objects.filter(pk=text.pk).update(due_at=ago(minutes=1))
             path = f"/chats/{chat.pk}/participants/{omar.pk}/replace"
             at_once([lambda: api.post(path, {"phone_number": f"+1415555013{index}"}), queue_scheduled_texts])  # noqa: B023
             queue_scheduled_texts()

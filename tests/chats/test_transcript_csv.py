@@ -161,7 +161,7 @@ def test_a_long_transcript_is_read_in_parts(api, monkeypatch, chat, sara):
     with CaptureQueriesContext(connection) as captured:
         lines = read_lines(response)
     assert [line["Text"] for line in lines] == [f"no. {index}" for index in range(10)]
-    # It is read while it is sent: each part of three, with its relays and approvals.
+    # It is read while it is sent: each part of three, with its relays and the answers of approval hooks.
     assert len(captured) == 13
 
 

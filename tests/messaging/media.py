@@ -46,7 +46,7 @@ def fetch(**files: bytes | Exception) -> Host:
 
 
 def make_due() -> None:
-    Attachment.objects.filter(status="waiting").update(due_at=ago(seconds=1))
+    Attachment.objects.filter(status="waiting").update(due_at=ago(minutes=1))
 
 
 def read_attachments() -> list[tuple[str, str, str]]:

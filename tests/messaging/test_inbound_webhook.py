@@ -221,7 +221,7 @@ def test_late_texts_are_logged_answered_once_and_passed_on_to_nobody(client, cha
 
 
 def test_a_text_in_an_expired_chat_that_no_worker_has_closed_is_late(client, chat, sara):
-    Chat.objects.filter(pk=chat.pk).update(expires_at=ago(seconds=1))
+    Chat.objects.filter(pk=chat.pk).update(expires_at=ago(minutes=1))
     text(client)
     assert [row.status for row in read_inbound()] == [Status.LATE]
     assert read_answers() == [(sara.pk, wording.CHAT_HAS_ENDED)]

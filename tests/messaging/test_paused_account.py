@@ -63,7 +63,7 @@ def bodies(claims: list[Claim]) -> list[str]:
 
 def probe_now() -> list[Claim]:
     """Let the time of the next probe come, and claim."""
-    GatewayAccount.objects.update(probe_at=ago(seconds=1))
+    GatewayAccount.objects.update(probe_at=ago(minutes=1))
     return claim_texts(limit=100)
 
 
@@ -194,7 +194,7 @@ def test_a_probe_that_says_nothing_of_the_account_is_followed_by_another_at_once
     refuse([probe], error)
     VirtualNumber.objects.update(next_send_at=ago(hours=1))
     assert pauses.read_pause() is not None
-    GatewayAccount.objects.filter(probe_at__lte=Now()).update(probe_at=ago(seconds=1))
+    GatewayAccount.objects.filter(probe_at__lte=Now()).update(probe_at=ago(minutes=1))
     [another] = claim_texts(limit=100)
     assert another.id != probe.id and another.is_probe
 
@@ -222,7 +222,7 @@ def test_a_sender_killed_while_it_tries_leaves_nothing_stuck(paused, settings):
     settings.SEND_LEASE_SECONDS = 30
     [lost] = probe_now()
     assert seconds_until_probe() == pytest.approx(30, abs=5)
-    Message.objects.filter(pk=lost.id).update(due_at=ago(seconds=1))
+    Message.objects.filter(pk=lost.id).update(due_at=ago(minutes=1))
     settle_overdue()
     [another] = probe_now()
     assert another.id != lost.id
@@ -295,7 +295,7 @@ def test_of_many_senders_one_tries_a_text(virtual_number, settings, account_rate
     VirtualNumber.objects.update(messages_per_second=1_000_000, next_send_at=ago(hours=1))
     refuse(claim_texts(limit=2))
     for _ in range(3):
-        GatewayAccount.objects.update(probe_at=ago(seconds=1), next_send_at=ago(hours=1))
+        GatewayAccount.objects.update(probe_at=ago(minutes=1), next_send_at=ago(hours=1))
         claims = [each for mine in at_once([lambda: claim_texts(limit=10)] * 6) for each in mine]
         assert len(claims) == 1
         refuse(claims)
@@ -334,7 +334,7 @@ def test_many_senders_survive_an_account_that_fails_now_and_then(chat, sara, oma
         while Message.objects.filter(status__in=Message.PENDING_STATUSES).exists():
             assert time.monotonic() < give_up_at
             GatewayAccount.objects.filter(probe_message_id=None, paused_at__isnull=False).update(
-                probe_at=ago(seconds=1)
+                probe_at=ago(minutes=1)
             )
             claims = claim_texts(limit=3)
             turns += bool(claims)

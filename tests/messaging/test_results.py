@@ -268,13 +268,13 @@ def test_a_text_whose_sender_died_is_unconfirmed_then_queued_then_sent_again(cha
     claim()
     settle_overdue()
     assert columns(message)["status"] == Status.SENDING
-    Message.objects.update(due_at=ago(seconds=1))
+    Message.objects.update(due_at=ago(minutes=1))
     settle_overdue()
     message.refresh_from_db()
     assert (message.status, message.error_code, wait_of(message)) == (Status.UNCONFIRMED, "answer_lost", 120)
     settle_overdue()
     assert columns(message)["status"] == Status.UNCONFIRMED
-    Message.objects.update(due_at=ago(seconds=1))
+    Message.objects.update(due_at=ago(minutes=1))
     settle_overdue()
     assert columns(message)["status"] == Status.QUEUED
     assert claim().attempt == 2

@@ -4,7 +4,10 @@ import json
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import transaction
 
+from audit.log import command, record
+from audit.models import Action
 from chats.models import VirtualNumber
 from chats.services import CannotAddVirtualNumber, add_virtual_number
 from platforms.models import Platform
@@ -42,13 +45,15 @@ class Command(BaseCommand):
     def handle(self, *, number: str, country: str, rate: float | None, **options: Any) -> str:
         try:
             platform = Platform.objects.get(name=options["platform"]) if options["platform"] else None
-            added = add_virtual_number(
-                number=number,
-                platform=platform,
-                country=country,
-                messages_per_second=rate,
-                paced_by=VirtualNumber.PacedBy(options["paced_by"]) if options["paced_by"] else None,
-            )
+            with transaction.atomic():
+                added = add_virtual_number(
+                    number=number,
+                    platform=platform,
+                    country=country,
+                    messages_per_second=rate,
+                    paced_by=VirtualNumber.PacedBy(options["paced_by"]) if options["paced_by"] else None,
+                )
+                record(action=Action.ADDED, by=command("add_virtual_number"), on=added)
         except Platform.DoesNotExist:
             raise CommandError("There is no platform of this name; create_platform makes one.") from None
         except CannotAddVirtualNumber as error:

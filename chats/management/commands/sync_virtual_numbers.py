@@ -6,6 +6,8 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 
+from audit.log import command, record
+from audit.models import Action
 from chats.number_sync import SuspiciousAnswer, sync_virtual_numbers
 from messaging.gateways import AccountError
 from messaging.gateways.vonage_account import VonageAccount
@@ -32,6 +34,8 @@ class Command(BaseCommand):
         except AccountError as error:
             hint = " Try again later." if error.again else ""
             raise CommandError(f"Nothing was changed. {error.detail}{hint}") from None
+        # After the change: the sync commits number by number, since it holds no transaction while it asks Vonage.
+        record(action=Action.SYNCED_NUMBERS, by=command("sync_virtual_numbers"))
         if options["json"]:
             return json.dumps(
                 [

@@ -5,9 +5,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import transaction
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 
+from audit.log import command, record
+from audit.models import Action
 from platforms.models import ApiKey, Platform
 from platforms.services import CannotCreateApiKey, create_api_key
 
@@ -36,13 +39,15 @@ class Command(BaseCommand):
 
     def handle(self, *, platform: str, name: str, role: str, expires: str | None, **options: Any) -> str:
         try:
-            key, text = create_api_key(
-                platform=Platform.objects.get(name=platform),
-                name=name,
-                role=ApiKey.Role(role),
-                expires_at=_parse_time(expires) if expires else None,
-                now=timezone.now(),
-            )
+            with transaction.atomic():
+                key, text = create_api_key(
+                    platform=Platform.objects.get(name=platform),
+                    name=name,
+                    role=ApiKey.Role(role),
+                    expires_at=_parse_time(expires) if expires else None,
+                    now=timezone.now(),
+                )
+                record(action=Action.MADE_KEY, by=command("create_api_key"), on=key)
         except Platform.DoesNotExist:
             raise CommandError("There is no platform of this name; create_platform makes one.") from None
         except CannotCreateApiKey as error:

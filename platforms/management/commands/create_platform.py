@@ -4,7 +4,10 @@ import json
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import transaction
 
+from audit.log import command, record
+from audit.models import Action
 from platforms.services import CannotCreatePlatform, create_platform
 
 
@@ -26,7 +29,13 @@ class Command(BaseCommand):
 
     def handle(self, *, name: str, introduction: str | None, **options: Any) -> str:
         try:
-            made = create_platform(name=name, introduction=introduction)
+            with transaction.atomic():
+                made = create_platform(name=name, introduction=introduction)
+                by = command("create_platform")
+                # An existing platform gets a further key, and the introduction if one was given.
+                if made.created or introduction is not None:
+                    record(action=Action.ADDED if made.created else Action.CHANGED, by=by, on=made.platform)
+                record(action=Action.MADE_KEY, by=by, on=made.key)
         except CannotCreatePlatform as error:
             raise CommandError(str(error)) from None
         if options["json"]:

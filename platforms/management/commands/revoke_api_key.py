@@ -4,7 +4,11 @@ import json
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import transaction
 
+from audit.log import command, record
+from audit.models import Action
+from platforms.models import ApiKey
 from platforms.services import revoke_api_key
 
 
@@ -20,6 +24,8 @@ class Command(BaseCommand):
 
     def handle(self, *, key: str, **options: Any) -> str:
         prefix = key.partition(".")[0]
-        if not revoke_api_key(prefix=prefix):
-            raise CommandError("No key in use has this prefix; the admin lists all keys.")
+        with transaction.atomic():
+            if not revoke_api_key(prefix=prefix):
+                raise CommandError("No key in use has this prefix; the admin lists all keys.")
+            record(action=Action.REVOKED_KEY, by=command("revoke_api_key"), on=ApiKey.objects.get(prefix=prefix))
         return json.dumps({"prefix": prefix}) if options["json"] else f"Revoked the key {prefix}."

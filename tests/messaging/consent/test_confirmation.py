@@ -98,7 +98,7 @@ def test_help_and_the_end_are_answered_before_yes(chat):
 def test_a_text_that_waits_for_too_long_fails_and_its_writer_is_told(chat):
     text("on my way", OMAR)
     send_all()
-    Message.objects.filter(status=Status.HELD).update(due_at=ago(seconds=1), expires_at=ago(seconds=1))
+    Message.objects.filter(status=Status.HELD).update(due_at=ago(minutes=1), expires_at=ago(minutes=1))
     assert send_all() == [(OMAR, wording.NOT_DELIVERED)]
     [relay] = read_outbound(Kind.RELAY)
     assert (relay.status, relay.error_code) == (Status.FAILED, "expired")

@@ -96,7 +96,7 @@ def platform(db):
 
 def let_morning_come() -> None:
     Platform.objects.update(quiet_from=None, quiet_until=None)
-    Message.objects.filter(status=Status.HELD).update(due_at=ago(seconds=1))
+    Message.objects.filter(status=Status.HELD).update(due_at=ago(minutes=1))
 
 
 def test_introductions_wait_for_the_morning_and_relays_do_not_wait_for_them(platform, virtual_number):

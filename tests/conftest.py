@@ -5,12 +5,19 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from django.conf import settings
 from rest_framework.test import APIClient
 
 from chats.models import VirtualNumber
 from platforms.models import Platform
 from tests.factories import make_api_client, make_platform, make_virtual_number
 from tests.harness.simulator import Simulator
+
+
+def pytest_configure() -> None:
+    """Leave out what costs each test more than all it does: slow hashes, and a look at every static file."""
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+    settings.WHITENOISE_AUTOREFRESH = True
 
 
 @pytest.fixture

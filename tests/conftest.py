@@ -6,18 +6,26 @@ from typing import Any
 
 import pytest
 from django.conf import settings
+from django.db import connections
 from rest_framework.test import APIClient
 
 from chats.models import VirtualNumber
 from platforms.models import Platform
 from tests.factories import make_api_client, make_platform, make_virtual_number
+from tests.harness.databases import find_migrated
 from tests.harness.simulator import Simulator
 
 
 def pytest_configure() -> None:
     """Leave out what costs each test more than all it does: slow hashes, and a look at every static file."""
-    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher", *settings.PASSWORD_HASHERS]
     settings.WHITENOISE_AUTOREFRESH = True
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(django_db_modify_db_settings: None) -> None:
+    """Let the database of the tests be a copy of the one that is migrated once a run."""
+    connections["default"].settings_dict["TEST"]["TEMPLATE"] = find_migrated()
 
 
 @pytest.fixture

@@ -38,6 +38,7 @@ if "TEST_ENVIRONMENT" not in os.environ:
         os.environ.pop(name, None)
     os.environ |= {
         "TEST_ENVIRONMENT": "true",
+        "TEST_RUN": secrets.token_hex(8),
         "ENV_FILE": "",
         "DEBUG": "false",
         "SECRET_KEY": secrets.token_urlsafe(48),

@@ -11,13 +11,11 @@ from email.message import Message
 from pathlib import Path
 from typing import Any, Self
 from urllib.error import HTTPError
-from urllib.parse import urlsplit, urlunsplit
 from urllib.request import ProxyHandler, Request, build_opener
 
 import psycopg
-from django.conf import settings
-from psycopg import sql
 
+from tests.harness.databases import administrate, connection_parameters, find_migrated, manage, replace_database
 from tests.harness.simulator import ROOT, Simulator, wait_until
 
 _START_SECONDS = 30
@@ -48,7 +46,7 @@ class Service:
         )
         self._environment = {
             **os.environ,
-            "DATABASE_URL": _replace_database(os.environ["DATABASE_URL"], self._database),
+            "DATABASE_URL": replace_database(os.environ["DATABASE_URL"], self._database),
             "PUBLIC_URL": self.url,
             "MEDIA_ROOT": str(directory / "media"),
             "PORT": str(port),
@@ -64,7 +62,7 @@ class Service:
         }
 
     def __enter__(self) -> Self:
-        _administrate("CREATE DATABASE {} TEMPLATE {}", self._database, self._deployment.database)
+        administrate("CREATE DATABASE {} TEMPLATE {}", self._database, self._deployment.database)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -93,6 +91,9 @@ class Service:
         process = self._processes.pop(name)
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
+
+    def send_signal(self, name: str, signal_: signal.Signals) -> None:
+        os.killpg(self._processes[name].pid, signal_)
 
     def terminate(self, name: str) -> int:
         """Ask a process to stop, as a deployment does, and return its exit status."""
@@ -132,7 +133,7 @@ class Service:
 
     def query(self, statement: str) -> list[tuple[Any, ...]]:
         """Run SQL in the service's database."""
-        with psycopg.connect(**_connection_parameters(self._database), autocommit=True) as connection:
+        with psycopg.connect(**connection_parameters(self._database), autocommit=True) as connection:
             cursor = connection.execute(statement.encode())
             return cursor.fetchall() if cursor.description else []
 
@@ -156,7 +157,7 @@ class Service:
         for name in list(self._processes):
             self.kill(name)
         self.simulator.stop()
-        _administrate("DROP DATABASE IF EXISTS {} WITH (FORCE)", self._database)
+        administrate("DROP DATABASE IF EXISTS {} WITH (FORCE)", self._database)
 
     def _start(self, name: str, *command: str) -> None:
         with (self._directory / f"{name}.log").open("ab") as log:
@@ -183,27 +184,13 @@ class Deployment:
 
     def __init__(self, *virtual_numbers: str) -> None:
         self.database = f"deployment_{uuid.uuid4().hex}"
-        _administrate("CREATE DATABASE {}", self.database)
-        self._run("migrate", "--verbosity", "0")
-        self.api_key: str = json.loads(self._run("create_platform", "Rides", "--json"))["api_key"]
+        administrate("CREATE DATABASE {} TEMPLATE {}", self.database, find_migrated())
+        self.api_key: str = json.loads(manage(self.database, "create_platform", "Rides", "--json"))["api_key"]
         for number in virtual_numbers:
-            self._run("add_virtual_number", number, "--rate", "200")
+            manage(self.database, "add_virtual_number", number, "--rate", "200")
 
     def drop(self) -> None:
-        _administrate("DROP DATABASE IF EXISTS {} WITH (FORCE)", self.database)
-
-    def _run(self, *arguments: str) -> str:
-        environment = {**os.environ, "DATABASE_URL": _replace_database(os.environ["DATABASE_URL"], self.database)}
-        done = subprocess.run(
-            [sys.executable, "manage.py", *arguments], cwd=ROOT, env=environment, capture_output=True, text=True
-        )
-        assert done.returncode == 0, f"{arguments[0]} failed: {done.stderr}"
-        return done.stdout
-
-
-def _administrate(statement: str, *databases: str) -> None:
-    with psycopg.connect(**_connection_parameters("postgres"), autocommit=True) as connection:
-        connection.execute(sql.SQL(statement).format(*map(sql.Identifier, databases)))  # type: ignore[arg-type]
+        administrate("DROP DATABASE IF EXISTS {} WITH (FORCE)", self.database)
 
 
 def find_free_port() -> int:
@@ -212,15 +199,3 @@ def find_free_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
-
-
-def _replace_database(url: str, database: str) -> str:
-    parts = urlsplit(url)
-    return urlunsplit(parts._replace(path=f"{parts.path.rpartition('/')[0]}/{database}"))
-
-
-def _connection_parameters(database: str) -> dict[str, Any]:
-    configured = settings.DATABASES["default"]
-    options = {name: value for name, value in configured.get("OPTIONS", {}).items() if name == "host"}
-    given = {name.lower(): configured[name] for name in ("HOST", "PORT", "USER", "PASSWORD") if configured.get(name)}
-    return {**given, **options, "dbname": database}

@@ -1,5 +1,7 @@
 """A sender may be killed at any moment: every text arrives, once and in order."""
 
+import signal
+
 from tests.factories import ALICE, BOB, CHARLIE, OMAR, SARA
 from tests.harness.service import Service
 from tests.harness.simulator import wait_until
@@ -13,13 +15,22 @@ def count_sent(service: Service) -> int:
     return int(sent)
 
 
+def is_frozen_while_sending(service: Service) -> bool:
+    """Freeze the sender; when nothing was on the wire at this moment, let it go on."""
+    service.send_signal("sender", signal.SIGSTOP)
+    [(sending,)] = service.query("SELECT count(*) FROM messaging_message WHERE status = 'sending'")
+    if not sending:
+        service.send_signal("sender", signal.SIGCONT)
+    return bool(sending)
+
+
 def test_a_sender_killed_in_a_burst_loses_nothing_and_sends_nothing_twice(service: Service) -> None:
     expected = queue_burst(service, PEOPLE, texts_per_chat=15)
     service.simulator.set_faults(latency_ms={"value": 150}, drop_after_accept={"probability": 0.2})
     service.start_sender()
     wait_until(lambda: count_sent(service) > 5, waiting_for="the burst to be under way")
+    wait_until(lambda: is_frozen_while_sending(service), waiting_for="a moment at which texts are on the wire")
     service.kill("sender")
-    assert service.query("SELECT count(*) FROM messaging_message WHERE status = 'sending'") != [(0,)]
     service.start_sender()
     service.wait_until_sent(timeout=90)
     assert find_arrived(service) == expected

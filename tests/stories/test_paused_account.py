@@ -27,7 +27,8 @@ class Operator:
         service.query(
             "INSERT INTO auth_user (username, password, is_superuser, is_staff, is_active, first_name, last_name,"
             " email, date_joined)"
-            f" VALUES ('operator', '{make_password(PASSWORD, hasher='pbkdf2_sha256')}', true, true, true, '', '', '', now())"
+            f" VALUES ('operator', '{make_password(PASSWORD, hasher='pbkdf2_sha256')}', true, true, true,"
+            " '', '', '', now())"
         )
         page = self.read("/admin/login/")
         [token] = set(re.findall(r'name="csrfmiddlewaretoken" value="(\w+)"', page))

@@ -236,7 +236,7 @@ class ReopenChatView(ChatView):
         request=ReopenChatSerializer,
         responses={
             200: ChatSerializer,
-            409: docs.error("`virtual_number_taken` or `takes_no_chats`."),
+            409: docs.error("`virtual_number_taken`, `takes_no_chats` or `chat_erased`."),
             **docs.BAD_BODY,
             **docs.NO_SUCH_CHAT,
             **docs.EVERY_ERROR,

@@ -69,6 +69,10 @@ TEMPLATE_MAX_SEGMENTS = _config.number("TEMPLATE_MAX_SEGMENTS", 6, minimum=1)
 if SEND_LEASE_SECONDS < 2 * SEND_TIMEOUT_SECONDS + 1:
     _config.problem("SEND_LEASE_SECONDS must be more than twice SEND_TIMEOUT_SECONDS (to connect, and to be answered).")
 
+# --- For how long what people wrote is kept; 0 is for ever ---------------------------------------------------
+KEEP_FOR_DAYS = int(_config.number("KEEP_FOR_DAYS", 365, minimum=0))
+KEEP_STRANGERS_FOR_DAYS = _config.number("KEEP_STRANGERS_FOR_DAYS", 30, minimum=0)
+
 # --- What people attach -----------------------------------------------------------------------------------
 VONAGE_MEDIA_HOSTS = env.list("VONAGE_MEDIA_HOSTS", default=["api*.nexmo.com", "api*.vonage.com"])
 MEDIA_MAX_MEGABYTES = _config.number("MEDIA_MAX_MEGABYTES", 10, minimum=0.1)
@@ -135,6 +139,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "platforms.middleware.show_unreadable_in_admin",
 ]
 TEMPLATES = [
     {

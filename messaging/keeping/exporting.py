@@ -5,8 +5,8 @@ from typing import Any
 
 from chats.models import Erasure, Participant
 from messaging.models import Message, OptOut, TextPart
-from platforms.models import Event
 from platforms.events import show_time
+from platforms.models import Event
 from proxy_project.encryption import show_unreadable
 
 

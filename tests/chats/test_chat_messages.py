@@ -70,7 +70,6 @@ def test_a_message_shows_what_became_of_it(api, chat):
         "currency": None,
         "send_at": None,
         "created_at": received["created_at"],
-        "send_at": None,
         "sent_at": None,
         "delivered_at": None,
         "failed_at": None,

@@ -19,7 +19,7 @@ from django.utils import timezone
 from chats.models import Chat, Participant
 from messaging.keeping import rotation
 from messaging.keeping.rotation import list_tables, look_at_everything, rotate_everything
-from messaging.models import Approval, Attachment, TextPart
+from messaging.models import Approval, Attachment, OptOut, TextPart
 from platforms.keys import check_keys, require_keys
 from platforms.models import ApprovalHook, EncryptionKey, WebhookEndpoint
 from proxy_project.encryption import decrypt_bytes, find_fingerprint
@@ -51,6 +51,10 @@ def story(api, platform, chat):
     receive("a stranger", to="12025550199")
     receive_media("gate.jpg", "later.jpg")
     fetch(**{"gate.jpg": JPEG, "later.jpg": JPEG})
+    receive("STOP", from_="14155550125")
+    receive("START", from_="14155550125")
+    OptOut.objects.update(reason="by telephone")
+    Participant.objects.filter(chat=chat).update(consent_text="Yes!")
     # Two parts of three, and a text with a picture that waits for its time.
     TextPart.objects.create(
         sender_digest=b"x", to_number="+12015550100", reference="7", total=3, part=1, gateway_id="p", from_number=ALICE,
@@ -81,7 +85,8 @@ def test_everything_is_under_the_new_key_and_reads_as_before(settings, story):
             with connection.cursor() as cursor:
                 cursor.execute(f"SELECT count(*) FROM {table.name} WHERE {column.read} NOT IN ('', '{{}}')")
                 assert cursor.fetchone()[0], f"{table.name}.{column.name} is empty in this test"
-    assert tables["chats_participant"] == ["name", "phone_number"] and tables["chats_chat"] == ["metadata"]
+    assert tables["chats_participant"] == ["name", "phone_number", "consent_text"]
+    assert tables["chats_chat"] == ["metadata"]
     require_keys()
     before = read_everything()
     old, new = add_key(settings)

@@ -11,8 +11,8 @@ from chats.models import Chat
 from chats.services import end_chat
 from messaging.keeping import retention
 from messaging.keeping.retention import erase_old_chats, erase_strangers
-from messaging.models import Message
-from messaging.tasks import erase_what_is_old
+from messaging.models import Attachment, Message
+from messaging.tasks import erase_what_is_old, forget_media
 from tests.chats.helpers import errors
 from tests.factories import ALICE, BOB, OMAR, SARA, make_chat, make_platform, make_pool
 from tests.keeping.helpers import assert_absent, read_everything, receive, spellings
@@ -52,8 +52,23 @@ def test_an_old_chat_keeps_what_became_of_its_texts_and_nothing_of_its_people(se
     assert is_erased(chat)
     assert list(before.all()) == rows
     assert_absent(read_everything(), "Sara", "Omar", "blue gate", "this gate", *spellings(SARA), *spellings(OMAR))
-    assert default_storage.listdir("media")[1] == []
     assert erase_old_chats(now=NOW) == 0
+
+
+def test_files_go_when_their_links_expire_whether_the_chat_is_kept_for_less_or_more(settings, chat):
+    settings.KEEP_FOR_DAYS, settings.MEDIA_LINK_HOURS = 1, 72
+    receive_media("gate.jpg", "later.jpg")
+    fetch(**{"gate.jpg": JPEG})
+    end(chat, days_ago=2)
+    erase_what_is_old(0)
+    forget_media(0)
+    assert is_erased(chat)
+    # The link to the one is good; the other will not be fetched any more.
+    assert list(Attachment.objects.values_list("status", flat=True)) == ["stored", "forgotten"]
+    assert len(default_storage.listdir("media")[1]) == 1
+    Attachment.objects.filter(status="stored").update(stored_at=NOW - timedelta(hours=73))
+    forget_media(0)
+    assert default_storage.listdir("media")[1] == []
 
 
 @pytest.mark.parametrize(
@@ -85,6 +100,8 @@ def test_a_chat_that_goes_on_or_has_a_text_to_send_is_left(settings, chat, omar)
     assert erase_old_chats(now=NOW + timedelta(days=400)) == 0
     end(chat, days_ago=30)
     waiting = make_queued(omar, "on its way")
+    assert erase_old_chats(now=NOW) == 0
+    Message.objects.filter(pk=waiting.pk).update(status="held")
     assert erase_old_chats(now=NOW) == 0
     Message.objects.filter(pk=waiting.pk).update(status="delivered", due_at=None)
     assert erase_old_chats(now=NOW) == 1

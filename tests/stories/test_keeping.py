@@ -14,7 +14,8 @@ from tests.keeping.helpers import assert_absent, spellings
 from tests.messaging.samples import make_jpeg
 
 PHOTO = make_attachment(make_jpeg(), name="IMG_1.jpg", caption="the blue gate")
-TEXTS = ("I am at the bakery", "two suitcases", "the blue gate", "Whose number is this", "umbrella", "seat by Sarabeth")
+TEXTS = ("I am at the bakery", "two suitcases", "the blue gate", "Whose number is this", "umbrella", "seat by Sarabeth",
+         "Stop!!", "Arrêt", "Unstop")  # fmt: skip
 NAMES = ("Sarabeth", "Omarion")
 
 
@@ -34,15 +35,30 @@ def test_a_copy_of_database_and_files_reveals_neither_number_name_nor_text(servi
     simulator.text(OMAR, number, "two suitcases, Sarabeth. My other number is +1 415-555-0125")
     simulator.mms(SARA, number, "", PHOTO)
     simulator.text(ALICE, number, "Whose number is this?")
+    simulator.text(ALICE, number, "Stop!!")
+    simulator.wait_for_text(ALICE)
     simulator.wait_for_text(OMAR, predicate=lambda text: "/media/" in text["text"] or bool(text.get("media")))
     simulator.wait_until_quiet()
+    # What is answered names people, and is kept with the opt-out.
+    service.call("PUT", "/templates", {"kind": "opted_out", "language": "en", "text": "Bye {name}, of {counterpart}."})
+    service.call("PUT", "/templates", {"kind": "opted_in", "language": "en", "text": "Hello again, {name}."})
+    simulator.text(SARA, number, "Arrêt")
+    simulator.wait_for_text(SARA, "Bye Sarabeth")
+    simulator.text(SARA, number, "Unstop")
+    simulator.wait_for_text(SARA, "Hello again, Sarabeth")
     service.call("POST", f"/chats/{chat['id']}/end", {"reason": "call +1 (415) 555-0123", "closing_text": "umbrella"})
     simulator.text(OMAR, number, "umbrella")
     simulator.wait_for_text(OMAR, "has ended")
     service.wait_until_sent()
 
     dumped = service.dump()
-    for table in ("chats_participant", "messaging_message", "platforms_event", "procrastinate_jobs"):
+    for table in (
+        "chats_participant",
+        "messaging_message",
+        "messaging_optout",
+        "platforms_event",
+        "procrastinate_jobs",
+    ):
         assert re.search(rf"COPY public.{table} .*;\n(?!\\\.)", dumped), f"{table} is empty"
     numbers = [spelling for person in (SARA, OMAR, ALICE) for spelling in spellings(person)]
     assert_absent(dumped, *numbers, *NAMES, *TEXTS)

@@ -37,7 +37,7 @@ class AuditEntryAdmin(ModelAdmin):
     @display(description="Who")
     def who(self, entry: AuditEntry) -> str:
         if entry.actor_kind == AuditEntry.ActorKind.COMMAND:
-            return f"manage.py {entry.actor_name}"
+            return f"manage.py {entry.actor_name}" + (f", run by {entry.actor_id}" if entry.actor_id else "")
         return entry.actor_name or entry.get_actor_kind_display()
 
     @display(description="Object")

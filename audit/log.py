@@ -1,5 +1,6 @@
 """Write the audit log, in the transaction of what it records."""
 
+import getpass
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -45,8 +46,15 @@ def caller_of(request: Any) -> Actor:
 
 
 def command(name: str) -> Actor:
-    """Return the command `manage.py name` as the one who does something."""
-    return Actor(kind=_ActorKind.COMMAND, name=name)
+    """Return the command `manage.py name` as the one who does something, and as whom it runs on its machine."""
+    return Actor(kind=_ActorKind.COMMAND, id=_find_system_user(), name=name)
+
+
+def _find_system_user() -> str:
+    try:
+        return getpass.getuser()[: AuditEntry._meta.get_field("actor_id").max_length]
+    except (KeyError, OSError):
+        return ""
 
 
 def record(

@@ -29,7 +29,11 @@ class Action(models.TextChoices):
     MUTED_PARTICIPANT = "muted_participant", "muted a participant"
     UNMUTED_PARTICIPANT = "unmuted_participant", "unmuted a participant"
     EXPORTED = "exported"
+    EXPORTED_PERSON = "exported_person", "exported what is held about a person"
     ERASED_PERSON = "erased_person", "erased a person"
+    REAPPLIED_ERASURES = "reapplied_erasures", "erased again whom a backup brought back"
+    ROTATED_KEYS = "rotated_keys", "encrypted everything anew"
+    GAVE_UP_KEY = "gave_up_key", "gave up an encryption key"
     MADE_KEY = "made_key", "made an API key"
     REVOKED_KEY = "revoked_key", "revoked an API key"
     MADE_SECRET = "made_secret", "made a new webhook secret"
@@ -63,7 +67,8 @@ class AuditEntry(models.Model):
     # The clock of the database, whatever a process believes.
     at = models.DateTimeField(db_default=Now())
     actor_kind = models.CharField("who", max_length=10, choices=ActorKind)
-    # A user's or a platform's; without constraints here and below, since the log outlives what it names.
+    # A user's or a platform's, or the system's user who ran a command. Without constraints here and below, since the
+    # log outlives what it names.
     actor_id = models.CharField(max_length=40, blank=True)
     # As it was: a user name; a platform and the prefix of its key; a command.
     actor_name = models.CharField("person", max_length=150, blank=True)

@@ -2,6 +2,7 @@
 
 import json
 from itertools import islice
+from uuid import uuid4
 
 from bench.load import post, run_load
 from bench.stack import Stack
@@ -49,7 +50,7 @@ def _make_requests(world: World, count: int) -> list[bytes]:
                         {"phone_number": numbers[2 * index], "name": "Sara"},
                         {"phone_number": numbers[2 * index + 1], "name": "Omar"},
                     ],
-                    "reference": f"booking-{numbers[2 * index]}",
+                    "reference": f"booking-{uuid4()}",
                 }
             ).encode(),
         )

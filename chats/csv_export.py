@@ -59,7 +59,10 @@ def _list_cells(bubble: Bubble) -> Sequence[str]:
 
 
 def _show_person(person: Participant | None) -> str:
-    return f"{name_of(person)} ({mask(person.phone_number)})" if person else name_of(None)
+    if person is None or not person.phone_number:
+        # Nobody we know, or who has been erased.
+        return name_of(person)
+    return f"{name_of(person)} ({mask(person.phone_number)})"
 
 
 def _show_attachment(attachment: ShownAttachment) -> str:

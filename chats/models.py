@@ -8,7 +8,7 @@ from django.db.models.functions import Coalesce, Now
 
 from platforms.models import Platform
 from platforms.templates import LONGEST_TAG
-from proxy_project.encryption import EncryptedTextField
+from proxy_project.encryption import UNREADABLE, EncryptedJSONField, EncryptedTextField
 from proxy_project.ids import make_id
 
 
@@ -109,7 +109,7 @@ class Chat(models.Model):
     reference = models.CharField(max_length=100, null=True, blank=True)  # noqa: DJ001 - null: none, many may have none
     status = models.CharField(max_length=10, choices=Status, default=Status.OPEN)
     end_reason = models.CharField(max_length=100, blank=True)
-    metadata = models.JSONField(default=dict, blank=True)
+    metadata = EncryptedJSONField(default=dict, blank=True)
     starts_at = models.DateTimeField(null=True, blank=True)
     expires_at = models.DateTimeField(null=True, blank=True)
     # The end after silence: how much of it, and when it will have been enough; texts move that, coarsely.
@@ -121,6 +121,8 @@ class Chat(models.Model):
     revision = models.PositiveIntegerField(default=0, db_default=0, editable=False)
     created_at = models.DateTimeField(auto_now_add=True)
     ended_at = models.DateTimeField(null=True, blank=True)
+    # When its people's numbers and names and all its texts were erased; what is left tells nothing of them.
+    erased_at = models.DateTimeField(null=True, blank=True, editable=False)
 
     class Meta:
         ordering = ("-created_at",)
@@ -168,6 +170,12 @@ class Chat(models.Model):
             # GET /virtual-numbers: a platform's chats that hold a number, or whose people cool down from it.
             # GET /chats?ended_after=&ended_before=.
             models.Index(fields=["platform", "ended_at"], name="chat_by_end"),
+            # The worker that erases what has been kept for long enough: a platform's oldest chats first.
+            models.Index(
+                fields=["platform", "ended_at"],
+                condition=Q(status="ended", erased_at__isnull=True),
+                name="chat_to_erase",
+            ),
         )
 
     def __str__(self) -> str:
@@ -241,6 +249,33 @@ class Participant(models.Model):
         return f"participant {self.pk}"
 
 
+class Erasure(models.Model):
+    """That a person was erased: kept so that it can be done again when a backup brings them back.
+
+    Nothing but a keyed digest of their number is left here. https://gdpr-info.eu/art-17-gdpr/
+    """
+
+    id = models.UUIDField(primary_key=True, default=make_id, editable=False)
+    phone_digest = models.BinaryField()
+    # Whose request it was, and then only about that platform's chats; without one, everywhere.
+    platform = models.ForeignKey(Platform, on_delete=models.CASCADE, null=True, related_name="+", db_index=False)
+    # What was there at this time is erased. Asked for again later, it is this row with a later time.
+    erased_at = models.DateTimeField()
+
+    class Meta:
+        constraints = (
+            # Asked for again, at once or years later, it is one row.
+            models.UniqueConstraint(
+                fields=["phone_digest", "platform"], nulls_distinct=False, name="erasure_of_a_person_is_one"
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"erasure {self.pk}"
+
+
 def mask(phone_number: str) -> str:
     """Return a number with only what tells its country and its last two digits: `+1•••••••••23`."""
+    if phone_number == UNREADABLE:
+        return phone_number
     return f"{phone_number[:2]}{'•' * (len(phone_number) - 4)}{phone_number[-2:]}"

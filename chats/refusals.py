@@ -22,6 +22,7 @@ from chats.services import (
     UnknownVirtualNumber,
     VirtualNumberTaken,
     VirtualNumberTakesNoChats,
+    WasErased,
 )
 from proxy_project.errors import Conflict
 
@@ -80,6 +81,8 @@ def _explain(error: Exception, locate: Locate) -> APIException | None:
             return Conflict(message, code="takes_no_chats")
         case VirtualNumberTaken():
             return Conflict(message, code="virtual_number_taken")
+        case WasErased():
+            return Conflict(message, code="chat_erased")
         case NoFreeNumber(people=()):
             return Conflict("There is no active virtual number to give to anybody.", code="no_free_number")
         case NoFreeNumber():

@@ -64,8 +64,8 @@ Texts one person of an open chat, or both, from the virtual number they know; ea
 sent in order with the texts that are passed on, and its failure is an event (`message.failed`).
 
 With `send_at` it waits until then, without holding up anything else. It fails with `chat_ended` when the chat is not
-open at that time, and with `recipient_replaced` when somebody took the recipient's place meanwhile. Until then,
-`DELETE` cancels it.
+open at that time, with `recipient_replaced` when somebody took the recipient's place meanwhile, and with `erased` as
+soon as somebody in the chat is (`POST /erasures`). Until then, `DELETE` cancels it.
 
 Nobody is texted who has opted out: this is refused with `recipient_opted_out`, and what waits when somebody texts STOP
 fails with it. In your platform's quiet hours a text is `held` until the recipient's morning, and fails with
@@ -369,6 +369,11 @@ ITS_NUMBER_TAKES_NO_CHATS = conflict(
     code="takes_no_chats",
     detail="The chat's virtual number takes no new chats. Start a new chat instead.",
 )
+CHAT_ERASED = conflict(
+    "It was erased",
+    code="chat_erased",
+    detail="The phone number of somebody in this chat was erased. Start a new chat.",
+)
 CHAT_STARTED = conflict(
     "It has started",
     code="chat_started",
@@ -399,7 +404,7 @@ REFERENCE_TAKEN = OpenApiExample(
         "errors": [
             {
                 "code": "reference_taken",
-                "detail": "Another chat, of other people, has this reference.",
+                "detail": "Another chat, of other people or of people who were erased, has this reference.",
                 "attr": "reference",
             }
         ],

@@ -22,6 +22,7 @@ from chats.models import Chat, Participant, VirtualNumber, mask
 from chats.phone_numbers import InvalidPhoneNumber, PhoneNumber, parse_phone_number
 from chats.pool import NumberUsage
 from chats.services import NumberChoice, Person
+from chats.transcript import cut_out
 from messaging.gateways.fields import MAX_TEXT_LENGTH
 from messaging.media.links import make_link
 from messaging.models import Attachment, Message
@@ -307,7 +308,8 @@ class StartChatSerializer(TimesSerializer):
         required=False,
         allow_null=True,
         max_length=100,
-        help_text="Your own id of the chat. The same reference again returns the same chat.",
+        help_text="Your own id of the chat. The same reference again returns the same chat. It is kept in clear "
+        "and for good: name nobody in it. Names belong into `metadata`, which is encrypted, and erased with the chat.",
     )
     starts_at = ZonedDateTimeField(
         required=False,
@@ -320,6 +322,14 @@ class StartChatSerializer(TimesSerializer):
         allow_null=True,
         help_text=f"Anything of yours: an object of at most {METADATA_KEYS} keys and {METADATA_BYTES} bytes.",
     )
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        reference = attrs.get("reference") or ""
+        for person in attrs["participants"]:
+            if cut_out(reference, phone_number=person.phone_number.e164, name="") != reference:
+                message = "Must not contain the phone number of a participant: it is kept in clear."
+                raise serializers.ValidationError({"reference": [message]}, code="phone_number")
+        return attrs
 
     def validate_participants(self, value: list[dict[str, Any]]) -> list[Person]:
         return [
@@ -344,7 +354,9 @@ class ChangeChatSerializer(TimesSerializer):
 class EndChatSerializer(StrictSerializer):
     """A chat that is to be ended."""
 
-    reason = LineField(required=False, allow_null=True, max_length=100, help_text="Kept as the chat's `end_reason`.")
+    reason = LineField(
+        required=False, allow_null=True, max_length=100, help_text="Kept as the chat's `end_reason`, in clear."
+    )
     closing_text = TextField(
         required=False,
         allow_null=True,

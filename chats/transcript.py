@@ -18,9 +18,11 @@ from django.utils.timezone import localtime
 from chats.models import Chat, Participant, mask
 from messaging.media.links import make_link
 from messaging.models import Approval, Attachment, Message
+from proxy_project.encryption import UNREADABLE, show_unreadable
 
 # How many texts are read at once when all of them are.
 _AT_ONCE = 500
+_CUT = "•••"
 
 Level = Literal["done", "waiting", "failed"]
 
@@ -108,10 +110,18 @@ def read_transcript(*, chat: Chat, limit: int) -> Transcript:
 
 
 def iterate_transcript(*, chat: Chat) -> Iterator[Bubble]:
-    """Yield every text of `chat`, oldest first, with some hundred of them in memory."""
+    """Yield every text of `chat`, oldest first, with some hundred of them in memory.
+
+    One whose key is missing says so: an error would be the end of a file that nobody misses the rest of.
+    """
     after = -1
-    while texts := list(_texts_of(chat).filter(position__gt=after).order_by("position")[:_AT_ONCE]):
-        yield from _show(texts, chat)
+    while True:
+        with show_unreadable():
+            texts = list(_texts_of(chat).filter(position__gt=after).order_by("position")[:_AT_ONCE])
+            bubbles = _show(texts, chat)
+        if not texts:
+            return
+        yield from bubbles
         after = texts[-1].position
 
 
@@ -149,7 +159,7 @@ def _show(texts: Sequence[Message], chat: Chat) -> list[Bubble]:
             who="Service" if is_service else name_of(person),
             writer=None if is_service else person,
             recipient=to,
-            body=hide_numbers(message.body, numbers),
+            body="(erased)" if message.erased_at else hide_numbers(message.body, numbers),
             attachments=[show_attachment(attachment) for attachment in attachments.get(message.pk, ())],
             outcome=outcome,
             level=level,
@@ -232,6 +242,15 @@ def hide_numbers(text: str, phone_numbers: Iterable[str]) -> str:
         return text
     for number in phone_numbers:
         text = _writings(number).sub(mask(number), text)
+    return text
+
+
+def cut_out(text: str, *, phone_number: str, name: str) -> str:
+    """Return `text` without somebody's phone number (E.164), however it is written there, and without their name."""
+    if phone_number.startswith("+"):
+        text = _writings(phone_number).sub(_CUT, text)
+    if name and name != UNREADABLE:
+        text = re.sub(rf"(?<!\w){re.escape(name)}(?!\w)", _CUT, text)
     return text
 
 

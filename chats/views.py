@@ -236,12 +236,18 @@ class ReopenChatView(ChatView):
         request=ReopenChatSerializer,
         responses={
             200: ChatSerializer,
-            409: docs.error("`virtual_number_taken` or `takes_no_chats`."),
+            409: docs.error("`virtual_number_taken`, `takes_no_chats` or `chat_erased`."),
             **docs.BAD_BODY,
             **docs.NO_SUCH_CHAT,
             **docs.EVERY_ERROR,
         },
-        examples=[docs.REOPEN_CHAT_REQUEST, docs.CHAT, docs.VIRTUAL_NUMBER_TAKEN, docs.ITS_NUMBER_TAKES_NO_CHATS],
+        examples=[
+            docs.REOPEN_CHAT_REQUEST,
+            docs.CHAT,
+            docs.VIRTUAL_NUMBER_TAKEN,
+            docs.ITS_NUMBER_TAKES_NO_CHATS,
+            docs.CHAT_ERASED,
+        ],
     )
     def post(self, request: Request, chat_id: UUID) -> Response:
         serializer = ReopenChatSerializer(data=request.data)

@@ -18,7 +18,7 @@ from messaging.failures import tell_sender
 from messaging.gateways import ErrorKind, Media, OutboundText, Outcome, SendError
 from messaging.holds import Held, hold_texts, release_texts
 from messaging.media.links import read_stored_media
-from messaging.obstacles import QUIET_HOURS, WHAT_STANDS_IN_THE_WAY, Hold, Obstacle
+from messaging.obstacles import QUIET_HOURS, WHAT_STANDS_IN_THE_WAY, Hold, Obstacle, make_error
 from messaging.pauses import (
     ACCOUNT,
     IS_PAUSED,
@@ -28,6 +28,7 @@ from messaging.pauses import (
     pause_account,
     start_probe,
 )
+from messaging.withdrawals import ERASED
 from proxy_project.encryption import decrypt
 from proxy_project.sql import execute_planned, execute_prepared
 
@@ -69,10 +70,12 @@ class Claim:
     def decrypt_text(self) -> OutboundText:
         """Return the text to hand over.
 
-        Raises SendError when its recipient was replaced or has opted out since it was queued, or the key it was
-        encrypted with is missing; and Hold when it must wait for its recipient.
+        Raises SendError when its recipient was replaced or has opted out, or it was erased, since it was queued, or the
+        key it was encrypted with is missing; and Hold when it must wait for its recipient.
         """
         self.obstacle.refuse()
+        if not self.encrypted_to_number or not (self.encrypted_body or self.media):
+            raise make_error(ERASED)
         try:
             to_number, body = decrypt(self.encrypted_to_number), decrypt(self.encrypted_body)
         except InvalidToken:

@@ -42,6 +42,12 @@ _LOG = """
     RETURNING id, chat_id, body
 """
 _LOG_ANYWAY = _LOG.format(only_if="")
+# Of a participant: as long as they have not been erased since they were looked up.
+_LOG_OF_PERSON = _LOG.format(
+    only_if="FROM (SELECT FROM chats_participant WHERE id = %(participant_id)s::uuid"
+    " AND phone_digest = %(digest)s::bytea FOR SHARE) AS writer"
+)
+_IS_LOGGED = "SELECT 1 FROM messaging_message WHERE gateway_id = %(gateway_id)s AND direction = 'in'"
 
 # One statement is one transaction: a relay takes two round trips to the database, with the lookup. It locks the
 # chat's row first, as do those who end a chat or replace somebody: what was looked up holds, or nothing is stored.
@@ -116,20 +122,22 @@ def log_and_relay(
 
 def log_only(
     text: InboundText, match: Match, writer: Side | None, status: Status, now: datetime, *, obstacle: str = ""
-) -> UUID | None:
-    """Write the inbound row of a text that goes to nobody, in the caller's transaction; None when it was stored before.
+) -> tuple[bool, UUID | None]:
+    """Write the inbound row of a text that goes to nobody, in the caller's transaction.
 
-    `writer` is None for a stranger; `obstacle` says why a text is BLOCKED.
+    `writer` is None for a stranger; `obstacle` says why a text is BLOCKED. Returns whether the writer is still who was
+    looked up, and the id; without one, the text was stored before.
     """
     row = _row(text, match.virtual_number_id, writer, status, obstacle)
-    if not execute_prepared(_LOG_ANYWAY, row):
-        return None
+    digest = {"digest": digest_number(text.from_number)}
+    if not execute_prepared(_LOG_OF_PERSON if writer else _LOG_ANYWAY, row | digest):
+        return not writer or bool(execute_prepared(_IS_LOGGED, {"gateway_id": text.gateway_id})), None
     if writer and match.platform_told:
         record_event(**_received(text, row, match, match.platform_told, now))
     elif status is Status.UNMATCHED and match.owner_told:
         record_unmatched(platform_id=match.owner_told, message_id=row["id"], to_number=text.to_number, now=now)
     message_id: UUID = row["id"]
-    return message_id
+    return True, message_id
 
 
 def _write_both(

@@ -51,21 +51,21 @@ def read_request(text: InboundText, match: Match) -> Keyword | None:
 
 def answer_keyword(
     keyword: Keyword, text: InboundText, match: Match, writer: Side | None, now: datetime
-) -> UUID | None:
+) -> tuple[bool, UUID | None]:
     """Log a text, do what it asks for, and confirm that: all of it is stored, or nothing.
 
-    `writer` is None for a stranger. Returns the id; None when the text was stored before, and nothing was done.
+    `writer` is None for a stranger. Returns what log_only does; without an id, nothing was done.
     """
     person = _describe(text, match)
     with transaction.atomic():
         lock_person(person.phone_digest)
-        message_id = log_only(text, match, writer, Message.Status.KEYWORD, now)
+        stands, message_id = log_only(text, match, writer, Message.Status.KEYWORD, now)
         if message_id is None:
-            return None
+            return stands, None
         said = Said(keyword=keyword.value, text=text.body, message_id=message_id)
         platform = Platform.objects.get(pk=person.platform_id) if person.platform_id else None
         _ANSWERS[keyword](_Asked(text, writer, person, said, platform, now))
-    return message_id
+    return stands, message_id
 
 
 class _Asked:

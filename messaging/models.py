@@ -41,7 +41,7 @@ class Message(models.Model):
     An outbound message moves forward only, each step by a conditional update:
 
         SCHEDULED → QUEUED, or PREPARING, when its time has come
-            │ └───→ FAILED (the chat has ended by then, or its recipient was replaced or has opted out)
+            │ └───→ FAILED (its chat has ended by then, its recipient was replaced, opted out or was erased)
             └─────→ deleted by the platform
 
         PREPARING → QUEUED → SENDING → SENT → DELIVERED
@@ -160,6 +160,8 @@ class Message(models.Model):
     sent_at = models.DateTimeField(null=True)
     delivered_at = models.DateTimeField(null=True)
     failed_at = models.DateTimeField(null=True)
+    # When its text, and the number of a stranger, were erased.
+    erased_at = models.DateTimeField(null=True)
 
     class Meta:
         ordering = ("-position",)
@@ -237,6 +239,18 @@ class Message(models.Model):
             ),
             # The admin's log, newest first.
             models.Index(fields=["position"], name="message_newest"),
+            # The worker that erases what strangers wrote, the oldest first.
+            models.Index(
+                fields=["created_at"],
+                condition=Q(participant__isnull=True, erased_at__isnull=True),
+                name="message_of_stranger",
+            ),
+            # Erasing and exporting what is held about one person who is in no chat.
+            models.Index(
+                fields=["stranger_digest"],
+                condition=Q(stranger_digest__isnull=False),
+                name="message_by_stranger",
+            ),
         )
 
     def __str__(self) -> str:
@@ -325,7 +339,8 @@ class Approval(models.Model):
         WAITING ⇄ ASKING → APPROVED   the relay goes out, unless its attachments are still being fetched
                          → CHANGED    … with the words that the platform gave
                          → BLOCKED    there is no relay any more, and the writer was told
-                         → MOOT       the relay did not wait for the answer: its recipient was replaced or opted out
+                         → MOOT       the relay did not wait for the answer: its recipient was replaced, opted out, or
+                                      somebody was erased
 
     Moved by conditional updates. `due_at` is when it is asked: WAITING, at the earliest; ASKING, when its lease has
     ended. The next text to the same recipient is asked about when this one is settled.
@@ -415,8 +430,8 @@ class OptOut(models.Model):
     text = EncryptedTextField(blank=True, default="")
     message = models.ForeignKey(Message, on_delete=models.SET_NULL, null=True, related_name="+")
     # Our answer; empty when the carrier confirms.
-    confirmation = models.CharField(max_length=400, blank=True, default="")
-    reason = models.CharField(max_length=200, blank=True, default="")
+    confirmation = EncryptedTextField(blank=True, default="")
+    reason = EncryptedTextField(blank=True, default="", max_length=200)
     recorded_by = models.CharField(max_length=150, blank=True, default="")
     created_at = models.DateTimeField()
 
@@ -424,7 +439,9 @@ class OptOut(models.Model):
     end = models.CharField("ended by", max_length=8, choices=End, blank=True, default="")
     end_text = EncryptedTextField(blank=True, default="")
     end_message = models.ForeignKey(Message, on_delete=models.SET_NULL, null=True, related_name="+")
-    end_confirmation = models.CharField(max_length=400, blank=True, default="")
+    end_confirmation = EncryptedTextField(blank=True, default="")
+    # When all that tells who it was and what was said went; the digest of one in force stays, or it would end with it.
+    erased_at = models.DateTimeField(null=True)
 
     class Meta:
         ordering = ("-created_at",)
@@ -448,6 +465,12 @@ class OptOut(models.Model):
             models.Index(fields=["phone_digest", "created_at"], name="opt_out_by_person"),
             # The admin's list, newest first.
             models.Index(fields=["created_at"], name="opt_out_newest"),
+            # The worker that erases what strangers said, the oldest first.
+            models.Index(
+                fields=["created_at"],
+                condition=Q(participant__isnull=True, erased_at__isnull=True),
+                name="opt_out_of_stranger",
+            ),
         )
 
     def __str__(self) -> str:

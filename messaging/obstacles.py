@@ -56,6 +56,11 @@ ASLEEP = Withdrawal("quiet_hours", "It waits for the recipient's morning.")
 UNCONFIRMED = Withdrawal("not_confirmed", "Its recipient has not answered YES.")
 
 
+def make_error(withdrawal: Withdrawal) -> SendError:
+    """Return the error of a text that is never sent."""
+    return SendError(Outcome.NEVER, withdrawal.code, withdrawal.detail, kind=ErrorKind(withdrawal.kind))
+
+
 @dataclass(frozen=True, slots=True)
 class Obstacle:
     """What a claim has found out; `what` is of WHAT_STANDS_IN_THE_WAY, the rest of QUIET_HOURS."""
@@ -68,7 +73,7 @@ class Obstacle:
     def refuse(self) -> None:
         """Raise SendError when the text must never be sent, and Hold when it must wait for a YES."""
         if withdrawal := _WITHDRAWALS.get(self.what or ""):
-            raise SendError(Outcome.NEVER, withdrawal.code, withdrawal.detail, kind=ErrorKind(withdrawal.kind))
+            raise make_error(withdrawal)
         if self.what:
             raise Hold(None)
 

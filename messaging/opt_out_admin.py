@@ -118,6 +118,8 @@ class OptOutAdmin(AuditedAdmin, ModelAdmin):
 
     @display(description="Person")
     def person(self, opt_out: OptOut) -> str:
+        if opt_out.erased_at:
+            return "(erased)"
         if opt_out.participant:
             return f"{name_of(opt_out.participant)} {mask(opt_out.participant.phone_number)}"
         return f"stranger {mask(opt_out.stranger_number)}" if opt_out.stranger_number else "stranger"

@@ -175,7 +175,12 @@ def read_opted_out(participants: Iterable[Participant]) -> set[UUID]:
 
 def _end(opt_outs: Sequence[OptOut], end: OptOut.End, said: Said | None, now: datetime) -> None:
     OptOut.objects.filter(pk__in=[each.pk for each in opt_outs], ended_at=None).update(
-        ended_at=now, end=end, end_text=said.text if said else "", end_message=said.message_id if said else None
+        ended_at=now,
+        end=end,
+        end_text=said.text if said else "",
+        end_message=said.message_id if said else None,
+        # Of what was erased before, there are words again.
+        erased_at=None,
     )
 
 

@@ -84,13 +84,14 @@ def _record_opt_out(message_id: UUID, now: datetime) -> None:
     Not when they have texted START since the text was queued.
     """
     message = Message.objects.select_related("virtual_number", "chat").only(
-        "created_at", "participant_id", "stranger_digest", "virtual_number_id", "chat__platform_id",
+        "created_at", "erased_at", "participant_id", "stranger_digest", "virtual_number_id", "chat__platform_id",
         "virtual_number__platform_id",
     ).get(pk=message_id)  # fmt: skip
     digest = message.stranger_digest
     if message.participant_id:
         [digest] = Participant.objects.filter(pk=message.participant_id).values_list("phone_digest", flat=True)
-    if digest is None or message.virtual_number is None:
+    # Nobody knows any more whose an erased one was; the carrier goes on refusing texts to them, and says so again.
+    if digest is None or message.virtual_number is None or message.erased_at:
         return
     person = Person(
         phone_digest=bytes(digest),

@@ -38,19 +38,20 @@ def receive_text(text: InboundText, *, now: datetime) -> Status | None:
         match = find_match(from_number=text.from_number, to_number=text.to_number)
         if keyword := read_request(text, match):
             status, writer = Status.KEYWORD, None if _decide(match, now) is Status.UNMATCHED else match.sender
-            message_id = answer_keyword(keyword, text, match, writer, now)
+            stands, message_id = answer_keyword(keyword, text, match, writer, now)
         elif match.sender and match.counterpart and not (text.undeliverable or match.counterpart_opted_out):
             status = Status.RELAYED
             stands, message_id = log_and_relay(text, match, match.sender, match.counterpart, now)
-            if not stands:
-                continue
         else:
             status = _decide(match, now)
             with transaction.atomic():
                 writer = None if status is Status.UNMATCHED else match.sender
-                message_id = log_only(text, match, writer, status, now, obstacle=_name_obstacle(text, match))
+                obstacle = _name_obstacle(text, match)
+                stands, message_id = log_only(text, match, writer, status, now, obstacle=obstacle)
                 if message_id:
                     _answer(text, match, status, now)
+        if not stands:
+            continue
         if message_id is None:
             log.info("text received again")
             return None

@@ -17,7 +17,7 @@ from proxy_project.sql import execute_prepared
 log = structlog.get_logger(__name__)
 
 CHAT_ENDED = "chat_ended"
-_WHY_CHAT_ENDED = "The chat had ended when its time came."
+WHY_CHAT_ENDED = "The chat had ended when its time came."
 _AT_ONCE = 500
 
 # Whoever ends a chat or replaces somebody holds these rows: what is judged here stands until it is committed, and what
@@ -68,7 +68,7 @@ def queue_scheduled_texts() -> int:
                 "replaced": REPLACED.code,
                 "why_replaced": REPLACED.detail,
                 "ended": CHAT_ENDED,
-                "why_ended": _WHY_CHAT_ENDED,
+                "why_ended": WHY_CHAT_ENDED,
                 "send_for_hours": settings.SEND_FOR_HOURS,
             },
         )

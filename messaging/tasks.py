@@ -15,6 +15,7 @@ from messaging.balance import is_balance_due, read_balance
 from messaging.gateways import AccountError
 from messaging.gateways.vonage_account import NO_SECRET, VonageAccount
 from messaging.gateways.vonage_media import fetch_media as fetch_from_vonage
+from messaging.keeping.retention import erase_old_chats, erase_opt_outs_of_strangers, erase_strangers
 from messaging.media.fetching import fetch_due_media
 from messaging.media.forgetting import forget_expired_media
 from messaging.parts import forget_joined_parts, relay_overdue_parts
@@ -68,6 +69,19 @@ def forget_media(timestamp: int) -> None:
     """Delete, every hour, the attachments whose links have expired."""
     while forgotten := forget_expired_media():
         log.info("attachments deleted", attachments=forgotten)
+
+
+@app.periodic(cron="7,37 * * * *")
+@app.task(queueing_lock="erase_what_is_old", pass_context=False)
+def erase_what_is_old(timestamp: int) -> None:
+    """Erase, every half hour, the people and texts that have been kept for long enough."""
+    now = timezone.now()
+    while chats := erase_old_chats(now=now):
+        log.info("chats erased", chats=chats)
+    while texts := erase_strangers(now=now):
+        log.info("texts of strangers erased", texts=texts)
+    while opt_outs := erase_opt_outs_of_strangers(now=now):
+        log.info("opt-outs of strangers without their words", opt_outs=opt_outs)
 
 
 @app.periodic(cron="*/10 * * * *")

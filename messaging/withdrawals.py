@@ -1,4 +1,4 @@
-"""Hold back texts that must not be sent any more: their recipient was replaced, or has opted out."""
+"""Hold back texts that must not be sent any more: their recipient was replaced or erased, or has opted out."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,6 +20,7 @@ class Withdrawal:
 
 
 REPLACED = Withdrawal("recipient_replaced", "Its recipient was replaced by somebody else before it was sent.")
+ERASED = Withdrawal("erased", "Somebody in the chat was erased before it was sent.")
 OPTED_OUT = Withdrawal("recipient_opted_out", "Its recipient has opted out.", Message.ErrorKind.OPT_OUT.value)
 
 # By the indexes message_pending_by_person, message_held_by_person and, for what is scheduled, that of the chat's

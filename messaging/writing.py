@@ -138,10 +138,11 @@ def write_to(*, participant_id: UUID, chat_id: UUID, kinds: Collection[TemplateK
     people = list(
         Participant.objects.filter(chat=chat_id)
         .select_related("chat__platform")
-        .only("position", "language", "replaced_at", "chat__reference", "chat__metadata", "chat__platform")
+        .only("position", "language", "replaced_at", "chat__reference", "chat__platform")
     )
     reading = next(person for person in people if person.pk == participant_id)
     names = _read_names(chat_id)
+    reading.chat.metadata = _read_metadata(chat_id)
     other = next((each for each in people if each.position != reading.position and not each.replaced_at), None)
     reading.name = names.get(reading.pk, "")
     reader = describe_reader(
@@ -167,6 +168,13 @@ def _read_names(chat_id: UUID) -> dict[UUID, str]:
         return dict(Participant.objects.filter(chat=chat_id).values_list("pk", "name"))
     except InvalidToken:
         # A text whose key is missing fails, and its writer is told so without names.
+        return {}
+
+
+def _read_metadata(chat_id: UUID) -> dict[str, Any]:
+    try:
+        return Chat.objects.values_list("metadata", flat=True).get(pk=chat_id)
+    except InvalidToken:
         return {}
 
 

@@ -132,8 +132,8 @@ class PlatformAdmin(AuditedAdmin, ModelAdmin):
     list_display = ("name", "own_introduction", "keys", "created_at")
     search_fields = ("name",)
     empty_state = "No platforms yet. Add one to get an API key."
-    fields = ("name", "introduction", "language", "cool_down_hours", "texts_expire_after_minutes", "passes_on_files",
-              "opt_out_scope", "cancel_words_stop", "asks_confirmation", "quiet_from", "quiet_until",
+    fields = ("name", "introduction", "language", "cool_down_hours", "keep_for_days", "texts_expire_after_minutes",
+              "passes_on_files", "opt_out_scope", "cancel_words_stop", "asks_confirmation", "quiet_from", "quiet_until",
               "expiring_minutes", "reads_per_minute", "writes_per_minute", "chats_per_day", "records_events",
               "created_at")  # fmt: skip
     readonly_fields = ("created_at",)

@@ -25,6 +25,8 @@ LONGEST_COOL_DOWN_HOURS = 8784
 
 LONGEST_WAIT_MINUTES = 7 * 24 * 60
 LARGEST_LIMIT = 1_000_000
+# A hundred years.
+LONGEST_RETENTION_DAYS = 36_525
 USUAL_EXPIRING_MINUTES = 15
 LONGEST_EXPIRING_MINUTES = 24 * 60
 LONGEST_APPROVAL_SECONDS = 10
@@ -85,6 +87,14 @@ class Platform(models.Model):
         validators=[MinValueValidator(0), MaxValueValidator(LONGEST_COOL_DOWN_HOURS)],
         help_text="How long after a chat its people are not given its virtual numbers for somebody else. "
         "Empty: the service's own.",
+    )
+    keep_for_days = models.PositiveIntegerField(
+        "keep for (days)",
+        null=True,
+        blank=True,
+        validators=[MaxValueValidator(LONGEST_RETENTION_DAYS)],
+        help_text="How many days after a chat has ended its texts, names and phone numbers are erased, but never "
+        "before its cool-down is over. Empty: the service's KEEP_FOR_DAYS. 0: never.",
     )
     records_events = models.BooleanField(
         default=False,
@@ -264,6 +274,8 @@ class Event(models.Model):
             models.Index(fields=["position"], name="event_newest"),
             # The worker that forgets old events.
             models.Index(fields=["occurred_at"], name="event_oldest"),
+            # Erasing and exporting what the events of a chat tell of its people.
+            models.Index(fields=["chat"], condition=Q(chat__isnull=False), name="event_by_chat"),
         )
 
     def __str__(self) -> str:
@@ -451,3 +463,20 @@ class KeptAnswer(models.Model):
 
     def __str__(self) -> str:
         return str(self.pk)
+
+
+class EncryptionKey(models.Model):
+    """One of ENCRYPTION_KEYS, by its fingerprint: whether something may still be encrypted with it.
+
+    A process that does not have a key which is needed refuses to start (platforms.keys).
+    """
+
+    fingerprint = models.CharField(max_length=16, primary_key=True)
+    first_used_at = models.DateTimeField(db_default=Now())
+    # Set by rotate_keys, once it has looked at everything and found nothing under this key.
+    not_needed_since = models.DateTimeField(null=True)
+    # Set when an operator has said that it is lost, and what it encrypted with it.
+    lost_at = models.DateTimeField(null=True)
+
+    def __str__(self) -> str:
+        return f"key {self.fingerprint}"

@@ -70,6 +70,10 @@ TEMPLATE_MAX_SEGMENTS = _config.number("TEMPLATE_MAX_SEGMENTS", 6, minimum=1)
 if SEND_LEASE_SECONDS < 2 * SEND_TIMEOUT_SECONDS + 1:
     _config.problem("SEND_LEASE_SECONDS must be more than twice SEND_TIMEOUT_SECONDS (to connect, and to be answered).")
 
+# --- For how long what people wrote is kept; 0 is for ever ---------------------------------------------------
+KEEP_FOR_DAYS = int(_config.number("KEEP_FOR_DAYS", 365, minimum=0))
+KEEP_STRANGERS_FOR_DAYS = _config.number("KEEP_STRANGERS_FOR_DAYS", 30, minimum=0)
+
 # --- What people attach -----------------------------------------------------------------------------------
 VONAGE_MEDIA_HOSTS = env.list("VONAGE_MEDIA_HOSTS", default=["api*.nexmo.com", "api*.vonage.com"])
 MEDIA_MAX_MEGABYTES = _config.number("MEDIA_MAX_MEGABYTES", 10, minimum=0.1)
@@ -143,6 +147,7 @@ MIDDLEWARE = [
     "operators.middleware.require_second_factor",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "platforms.middleware.show_unreadable_in_admin",
     # Wants to be the last.
     "axes.middleware.AxesMiddleware",
 ]
@@ -275,6 +280,7 @@ SPECTACULAR_SETTINGS = {
         {"name": "events", "description": "What happened, in order, to be fetched and delivered again."},
         {"name": "templates", "description": "What the service itself texts to people, in your words."},
         {"name": "usage", "description": "What texts come to: for your books."},
+        {"name": "privacy", "description": "What is kept of people, and how it is taken away."},
         {"name": "approval hook", "description": "A URL of yours that is asked before a text is passed on."},
         {"name": "webhook endpoints", "description": "URLs of yours to which every event is posted, signed."},
     ],

@@ -17,6 +17,7 @@ from chats.views import (
     VirtualNumbersView,
 )
 from messaging import webhooks
+from messaging.keeping.views import ErasuresView
 from messaging.media.views import show_media
 from messaging.metrics import metrics
 from messaging.views import UsageView
@@ -44,6 +45,7 @@ urlpatterns = [
     path("chats/<uuid:chat_id>/reopen", ReopenChatView.as_view()),
     path("chats/<uuid:chat_id>/participants/<uuid:participant_id>/replace", ReplaceParticipantView.as_view()),
     path("virtual-numbers", VirtualNumbersView.as_view()),
+    path("erasures", ErasuresView.as_view()),
     path("usage", UsageView.as_view()),
     path("templates", TemplatesView.as_view()),
     path("templates/preview", PreviewView.as_view()),

@@ -25,7 +25,7 @@ from chats.services.numbers import (
     change_number_state,
     find_pacing,
 )
-from chats.services.reopening import VirtualNumberTaken, reopen_chat
+from chats.services.reopening import VirtualNumberTaken, WasErased, reopen_chat
 from chats.services.replacing import AlreadyReplaced, replace_participant
 from chats.services.starting import ReferenceTaken, StartedChat, start_chat, start_due_chats
 from chats.services.texting import HasNotStarted, RecipientOptedOut, UnknownRecipient, send_platform_text
@@ -55,6 +55,7 @@ __all__ = [
     "VirtualNumberInUse",
     "VirtualNumberTaken",
     "VirtualNumberTakesNoChats",
+    "WasErased",
     "add_virtual_number",
     "change_chat",
     "change_number_state",

@@ -9,6 +9,7 @@ from django.db import transaction
 from chats.events import record_chat_events
 from chats.models import Chat, Participant
 from chats.services.locking import find_people, lock_chat
+from chats.transcript import cut_out
 from messaging.models import Message
 from messaging.outbox import queue_text
 from messaging.writing import describe_reader, read_templates, write
@@ -32,7 +33,7 @@ def end_chat(*, chat_id: UUID, reason: str, now: datetime, closing_text: str = "
         if chat.status == Chat.Status.ENDED:
             return chat
         has_started = chat.status == Chat.Status.OPEN
-        _end([chat], reason=reason, now=now)
+        _end([chat], reason=_without_numbers(reason, chat_id), now=now)
         if closing_text and has_started:
             for person in find_people(chat.pk):
                 queue_text(kind=Message.Kind.CLOSING, recipient=person, body=closing_text)
@@ -81,6 +82,15 @@ def tell_of_ends(*, now: datetime, limit: int = 500) -> int:
 def end_locked_chats(chats: Collection[Chat], *, reason: str, now: datetime) -> None:
     """End chats that the caller has locked, none of which has ended."""
     _end(chats, reason=reason, now=now)
+
+
+def _without_numbers(reason: str, chat_id: UUID) -> str:
+    """Return a reason without the numbers of the chat's people: unlike those it is kept as it stands."""
+    if not any(character.isdigit() for character in reason):
+        return reason
+    for person in Participant.objects.filter(chat=chat_id):
+        reason = cut_out(reason, phone_number=person.phone_number, name="")
+    return reason
 
 
 def _end_due(column: str, *, reason: str, now: datetime, limit: int) -> int:

@@ -32,12 +32,16 @@ class VirtualNumberTaken(Exception):
         )
 
 
+class WasErased(Exception):
+    """The phone number of somebody in the chat was erased."""
+
+
 def reopen_chat(*, chat_id: UUID, changes: Mapping[str, Any], now: datetime) -> Chat:
     """Open a chat again that has ended, and return it; one that has not ended stays as it is.
 
     `changes` may hold a new `expires_at` and `idle_timeout_seconds`. People who have never heard of the chat, since
-    it ended before it started, are introduced. Raises Chat.DoesNotExist, ImpossibleTime, VirtualNumberTaken,
-    VirtualNumberTakesNoChats, and PersonIsVirtualNumber.
+    it ended before it started, are introduced. Raises Chat.DoesNotExist, WasErased, ImpossibleTime,
+    VirtualNumberTaken, VirtualNumberTakesNoChats, and PersonIsVirtualNumber.
     """
 
     def decide() -> Chat:
@@ -49,6 +53,8 @@ def reopen_chat(*, chat_id: UUID, changes: Mapping[str, Any], now: datetime) -> 
         people = find_people(chat_id)
         if [bytes(person.phone_digest) for person in people] != expected:
             raise Raced
+        if not all(person.phone_number for person in people):
+            raise WasErased("Phone numbers of this chat have been erased. Start a new chat instead.")
         _set_times(chat, changes, now)
         _refuse_conflicts(chat, people, now)
         _reopen(chat, people, now)

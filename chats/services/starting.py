@@ -170,7 +170,7 @@ def _find_by_reference(platform: Platform, reference: str, digests: Iterable[byt
     # Those who were replaced too: the request that started the chat may be repeated after that.
     sides = {bytes(digest): side for digest, side in chat.participants.values_list("phone_digest", "position")}
     if {sides.get(digest) for digest in digests} != {1, 2}:
-        raise ReferenceTaken("Another chat, of other people, has this reference.")
+        raise ReferenceTaken("Another chat, of other people or of people who were erased, has this reference.")
     return chat
 
 

@@ -8,7 +8,7 @@ from django.db import connection
 
 from chats.models import Participant, mask
 from chats.phone_numbers import InvalidPhoneNumber, parse_phone_number
-from tests.chats.helpers import body
+from tests.chats.helpers import body, errors
 from tests.factories import ALICE, OMAR, SARA, make_chat, make_person
 
 
@@ -67,6 +67,15 @@ def test_no_exception_quotes_what_was_given(text):
         parse_phone_number(text)
     assert_hidden("".join(traceback.format_exception_only(caught.value)))
     assert caught.value.__suppress_context__ or caught.value.__context__ is None
+
+
+def test_a_reference_with_the_number_of_a_participant_is_refused_and_an_end_reason_loses_it(api, virtual_number):
+    for reference in (f"ride {SARA}", "ride 415-555-0124"):
+        response = api.post("/chats", body(reference=reference))
+        assert (response.status_code, errors(response)) == (400, [("phone_number", "reference")])
+    chat = api.post("/chats", body(reference="ride 4155550199")).json()
+    ended = api.post(f"/chats/{chat['id']}/end", {"reason": "(415) 555-0123 did not come to gate 12"}).json()
+    assert ended["end_reason"] == "••• did not come to gate 12"
 
 
 def test_the_database_holds_no_number_and_no_name(platform, virtual_number):

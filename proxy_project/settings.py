@@ -69,6 +69,15 @@ TEMPLATE_MAX_SEGMENTS = _config.number("TEMPLATE_MAX_SEGMENTS", 6, minimum=1)
 if SEND_LEASE_SECONDS < 2 * SEND_TIMEOUT_SECONDS + 1:
     _config.problem("SEND_LEASE_SECONDS must be more than twice SEND_TIMEOUT_SECONDS (to connect, and to be answered).")
 
+# --- What people may not do to each other; 0 is no limit ---------------------------------------------------
+TEXTS_PER_MINUTE = int(_config.number("TEXTS_PER_MINUTE", 300, minimum=0))
+TEXTS_PER_DAY = int(_config.number("TEXTS_PER_DAY", 2_000, minimum=0))
+REPEATED_TEXTS = int(_config.number("REPEATED_TEXTS", 10, minimum=0))
+REPEATED_TEXTS_MINUTES = _config.number("REPEATED_TEXTS_MINUTES", 30, minimum=0.1)
+QUICK_ANSWERS = int(_config.number("QUICK_ANSWERS", 15, minimum=0))
+QUICK_ANSWER_SECONDS = _config.number("QUICK_ANSWER_SECONDS", 10, minimum=0.1)
+ALLOWED_COUNTRIES = _config.countries("ALLOWED_COUNTRIES")
+
 # --- What people attach -----------------------------------------------------------------------------------
 VONAGE_MEDIA_HOSTS = env.list("VONAGE_MEDIA_HOSTS", default=["api*.nexmo.com", "api*.vonage.com"])
 MEDIA_MAX_MEGABYTES = _config.number("MEDIA_MAX_MEGABYTES", 10, minimum=0.1)
@@ -240,6 +249,7 @@ SPECTACULAR_SETTINGS = {
         "EventType": "platforms.event_types.EventType",
         "TemplateKind": "platforms.templates.TemplateKind",
         "TemplateSide": "platforms.models.Template.Side",
+        "DisclosureRule": "platforms.models.DisclosureRule",
     },
     "SERVE_INCLUDE_SCHEMA": False,
     # What is sent and what is shown differ, such as in what may be empty.

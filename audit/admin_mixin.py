@@ -45,10 +45,20 @@ class AuditedAdmin:
             record(action=Action.CHANGED, by=by, on=each, fields=fields)
 
     def log_action(
-        self, request: HttpRequest, obj: models.Model, action: Action, *, reason: str = "", words: str = ""
+        self,
+        request: HttpRequest,
+        obj: models.Model,
+        action: Action,
+        *,
+        on: models.Model | None = None,
+        reason: str = "",
+        words: str = "",
     ) -> None:
-        """Record what was done to an object in another way than by its form; `words` are for its history."""
-        record(action=action, by=operator_of(request), on=obj, reason=reason)
+        """Record what was done to an object, or to `on` that belongs to it, in another way than by its form.
+
+        `words` are for the object's history.
+        """
+        record(action=action, by=operator_of(request), on=on or obj, reason=reason)
         if words:
             super().log_change(request, obj, words)  # type: ignore[misc]
 

@@ -31,6 +31,14 @@ _RELAY_PARAMETERS = {
     "stranger_digest": "NULL",
     "body": ":body",
     "error_code": "''",
+    "disclosures": "NULL",
+    "relay_body": "NULL",
+    "now": "now()",
+    "minute_cost": "interval '1 second'",
+    "day_cost": "interval '43 seconds'",
+    "text_digest": "'\\\\x00'",
+    "is_same": "false",
+    "quick_answers": "0",
     "media_count": "0",
     "relay_status": "'queued'",
     "hold_seconds": "0",
@@ -46,7 +54,9 @@ _RELAY_PARAMETERS = {
 }
 _FOUND = (
     "number_id, sender_id, chat_id, counterpart_id, counterpart_number_id, ended_at, is_scheduled, was_replaced, "
-    "cool_down_hours, revision, moves_idle_end, reference, platform_told, owner_told, is_asked"
+    "cool_down_hours, revision, moves_idle_end, counterpart_opted_out, platform_id, cancel_words_stop, "
+    "reference, platform_told, owner_told, is_asked, restriction, disclosure_rules, per_minute, per_day, "
+    "minute_whole_at, day_whole_at, last_at, last_text, same_texts, same_since, quick_answers, counterpart_at"
 )
 
 
@@ -76,7 +86,7 @@ def _make_script() -> str:
             f"\\set person random(1, {2 * CHATS})",
             f"\\set to_number {FIRST_VIRTUAL_NUMBER} + (:person - 1) / 2 % {VIRTUAL_NUMBERS}",
             f"SELECT * FROM ({_on_one_line(lookup)}) AS found ({_FOUND}) \\gset",
-            f"{_on_one_line(_fill_in(RELAY_STATEMENTS[False, False, False], _RELAY_PARAMETERS))};",
+            f"{_on_one_line(_fill_in(RELAY_STATEMENTS[False, False, False, True], _RELAY_PARAMETERS))};",
             "",
         )
     )

@@ -30,6 +30,7 @@ from audit.admin_mixin import AuditedAdmin
 from audit.models import Action
 from chats.csv_export import stream_csv
 from chats.models import Chat, Participant, VirtualNumber, mask
+from chats.restriction_admin import RestrictionActions
 from chats.revealing import RevealsNumbers
 from chats.services import (
     CannotAddVirtualNumber,
@@ -79,7 +80,7 @@ class EndChatsForm(forms.Form):
 
 
 @admin.register(Chat)
-class ChatAdmin(RevealsNumbers, AuditedAdmin, ModelAdmin):
+class ChatAdmin(RevealsNumbers, RestrictionActions):
     reading = Action.READ_CHAT
     list_display = ("chat_", "platform", "people", "numbers", "status_", "created_", "last_text_",
                     "ends_")  # fmt: skip
@@ -98,7 +99,7 @@ class ChatAdmin(RevealsNumbers, AuditedAdmin, ModelAdmin):
     show_facets = admin.ShowFacets.NEVER
     empty_state = "No chats here. A platform opens one with POST /chats."
     actions = ("end_chats",)
-    actions_detail = ("reveal_number", "export_transcript", "end_one_chat")
+    actions_detail = ("reveal_number", "restrict", "export_transcript", "end_one_chat")
     change_form_after_template = "chats/transcript.html"
     fields = ("id", "platform", "reference_", "status_", "people", "created_at", "starts_at", "expires_at",
               "idle_timeout_seconds", "idle_ends_at", "ended_at", "end_reason_", "metadata_")  # fmt: skip
@@ -273,8 +274,7 @@ class ChatAdmin(RevealsNumbers, AuditedAdmin, ModelAdmin):
     @display(description="People")
     def people(self, chat: Chat) -> SafeString:
         return _lines(
-            f"{name_of(one)} {mask(one.phone_number)}{' (replaced)' if one.replaced_at else ''}"
-            for one in chat.participants.all()
+            " ".join([name_of(one), mask(one.phone_number), *_describe_state(one)]) for one in chat.participants.all()
         )
 
     @display(description="Virtual number")
@@ -466,6 +466,11 @@ def _describe_people(chat: Chat) -> list[str]:
     return [
         f"{name_of(one)}, {mask(one.phone_number)}, through {one.virtual_number.number}" for one in _people_of(chat)
     ]
+
+
+def _describe_state(person: Participant) -> list[str]:
+    states = {"(replaced)": person.replaced_at, "(muted)": person.muted_at, "(blocked)": person.blocked_at}
+    return [state for state, at in states.items() if at]
 
 
 def _people_of(chat: Chat) -> list[Participant]:

@@ -60,6 +60,21 @@ def record_consent_event(*, type: EventType, participant: Participant, scope: st
     )
 
 
+def record_report(*, chat: Chat, reporter: Participant, reported: Participant, now: datetime) -> None:
+    """Record that `reporter` has reported the other person of their chat, in the caller's transaction."""
+    record_event(
+        platform_id=chat.platform_id,
+        type=EventType.PARTICIPANT_REPORTED,
+        chat_id=chat.pk,
+        data={
+            "chat": {"id": chat.pk, "reference": chat.reference},
+            "participant": describe_participant(reported),
+            "reporter": describe_participant(reporter),
+        },
+        now=now,
+    )
+
+
 def describe_chat(chat: Chat, participants: Sequence[Participant]) -> dict[str, Any]:
     """Return a chat as `GET /chats/{id}` shows it, but for the introductions."""
     present = [each for each in participants if each.replaced_at is None]
@@ -81,6 +96,12 @@ def describe_chat(chat: Chat, participants: Sequence[Participant]) -> dict[str, 
             for each in former
         ],
         "metadata": chat.metadata,
+        "disclosures": {
+            "phone_numbers": chat.phone_numbers_in_texts,
+            "emails": chat.emails_in_texts,
+            "links": chat.links_in_texts,
+            "handles": chat.handles_in_texts,
+        },
         "starts_at": chat.starts_at,
         "expires_at": chat.expires_at,
         "idle_timeout_seconds": chat.idle_timeout_seconds,
@@ -98,4 +119,6 @@ def describe_participant(participant: Participant) -> dict[str, Any]:
         "language": participant.language or None,
         "phone_number": mask(participant.phone_number),
         "virtual_number": participant.virtual_number.number,
+        "muted_at": participant.muted_at,
+        "blocked_at": participant.blocked_at,
     }

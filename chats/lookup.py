@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import NamedTuple
 from uuid import UUID
 
 from chats.opted_out import is_opted_out
@@ -16,6 +17,28 @@ class Side:
     id: UUID
     chat_id: UUID
     virtual_number_id: UUID
+
+
+class Recent(NamedTuple):
+    """How the sender has texted lately, as in chats.models.Pace, and when the counterpart last did; None for never."""
+
+    minute_whole_at: datetime | None = None
+    day_whole_at: datetime | None = None
+    last_at: datetime | None = None
+    last_text: bytes | None = None
+    same_texts: int | None = None
+    same_since: datetime | None = None
+    quick_answers: int | None = None
+    counterpart_at: datetime | None = None
+
+
+_NOTHING_RECENT = Recent()
+
+
+# Who in a chat is muted or blocked.
+SENDER_MUTED = "muted"
+SENDER_BLOCKED = "blocked"
+RECIPIENT_BLOCKED = "recipient_blocked"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +71,14 @@ class Match:
     owner_told: UUID | None = None
     # Whether the platform wants to be asked before a text is passed on.
     is_asked: bool = False
+    # Why nothing is passed on between the two people: one of the three above.
+    restriction: str = ""
+    # What becomes of phone numbers, e-mail addresses, links and messenger names, in this order; None: all of them pass.
+    disclosure_rules: str | None = None
+    # The platform's own limits, if it has any.
+    texts_per_minute: int | None = None
+    texts_per_day: int | None = None
+    recent: Recent = _NOTHING_RECENT
 
 
 # At most one open or scheduled chat goes with a number and a digest: `open_chat_is_named_by_both_numbers`.
@@ -65,10 +96,21 @@ _FIND = f"""
 },
            COALESCE(platform.id, number.platform_id), platform.cancel_words_stop,
            chat.reference, CASE WHEN platform.records_events THEN platform.id END, owner.id,
-           COALESCE(platform.asks_for_approval, FALSE)
+           COALESCE(platform.asks_for_approval, FALSE),
+           CASE WHEN sender.blocked_at IS NOT NULL THEN '{SENDER_BLOCKED}'
+                WHEN sender.muted_at IS NOT NULL THEN '{SENDER_MUTED}'
+                WHEN counterpart.blocked_at IS NOT NULL THEN '{RECIPIENT_BLOCKED}' ELSE '' END,
+           NULLIF(concat_ws(' ', COALESCE(chat.phone_numbers_in_texts, platform.phone_numbers_in_texts),
+                                 COALESCE(chat.emails_in_texts, platform.emails_in_texts),
+                                 COALESCE(chat.links_in_texts, platform.links_in_texts),
+                                 COALESCE(chat.handles_in_texts, platform.handles_in_texts)),
+                  'pass pass pass pass'),
+           platform.texts_per_minute, platform.texts_per_day,
+           pace.minute_whole_at, pace.day_whole_at, pace.last_at, pace.last_text, pace.same_texts, pace.same_since,
+           pace.quick_answers, counterpart_pace.last_at
       FROM chats_virtualnumber number
       LEFT JOIN LATERAL (
-               SELECT id, chat_id, ended_at, replaced_at
+               SELECT id, chat_id, ended_at, replaced_at, muted_at, blocked_at
                  FROM chats_participant
                 WHERE phone_digest = %(digest)s AND virtual_number_id = number.id
                 ORDER BY ended_at DESC NULLS FIRST
@@ -83,6 +125,8 @@ _FIND = f"""
         ON counterpart.chat_id = sender.chat_id AND counterpart.id <> sender.id AND counterpart.ended_at IS NULL
        AND chat.status = 'open'
       LEFT JOIN platforms_platform platform ON platform.id = chat.platform_id
+      LEFT JOIN chats_pace pace ON pace.participant_id = sender.id
+      LEFT JOIN chats_pace counterpart_pace ON counterpart_pace.participant_id = counterpart.id
       LEFT JOIN platforms_platform owner ON owner.id = number.platform_id AND owner.records_events
      WHERE number.number = %(to_number)s
 """
@@ -96,7 +140,8 @@ def find_match(*, from_number: str, to_number: str) -> Match:
     number_id, sender_id, chat_id, counterpart_id, counterpart_number_id, ended_at, *others = rows[0]
     is_scheduled, was_replaced, cool_down_hours, revision, moves_idle_end, *consent = others
     counterpart_opted_out, platform_id, cancel_words_stop, *told = consent
-    reference, platform_told, owner_told, is_asked = told
+    reference, platform_told, owner_told, is_asked, *screened = told
+    restriction, disclosure_rules, per_minute, per_day, *recent = screened
     if not sender_id:
         return Match(number_id, None, None, None, platform_id=platform_id, owner_told=owner_told)
     return Match(
@@ -116,4 +161,9 @@ def find_match(*, from_number: str, to_number: str) -> Match:
         platform_told=platform_told,
         owner_told=owner_told,
         is_asked=is_asked,
+        restriction=restriction,
+        disclosure_rules=disclosure_rules,
+        texts_per_minute=per_minute,
+        texts_per_day=per_day,
+        recent=Recent(*recent),
     )

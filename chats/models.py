@@ -6,7 +6,7 @@ from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Coalesce, Now
 
-from platforms.models import Platform
+from platforms.models import DisclosureRule, Platform
 from platforms.templates import LONGEST_TAG
 from proxy_project.encryption import UNREADABLE, EncryptedJSONField, EncryptedTextField
 from proxy_project.ids import make_id
@@ -89,6 +89,10 @@ class VirtualNumber(models.Model):
         return f"virtual number {self.pk}"
 
 
+def _rule_field() -> "models.CharField[str | None, str | None]":
+    return models.CharField(max_length=6, choices=DisclosureRule, null=True, blank=True)
+
+
 class Chat(models.Model):
     """Two people texting through virtual numbers, open until ended.
 
@@ -119,6 +123,11 @@ class Chat(models.Model):
     told_of_end_at = models.DateTimeField(null=True, blank=True, editable=False)
     # How often it changed who is texted here. A relay that was decided on before is decided anew.
     revision = models.PositiveIntegerField(default=0, db_default=0, editable=False)
+    # Rules of its own; without one, the platform's.
+    phone_numbers_in_texts = _rule_field()
+    emails_in_texts = _rule_field()
+    links_in_texts = _rule_field()
+    handles_in_texts = _rule_field()
     created_at = models.DateTimeField(auto_now_add=True)
     ended_at = models.DateTimeField(null=True, blank=True)
     # When its people's numbers and names and all its texts were erased; what is left tells nothing of them.
@@ -208,6 +217,12 @@ class Participant(models.Model):
     consent_text = EncryptedTextField(blank=True, default="", db_default="")
     ended_at = models.DateTimeField(null=True, blank=True)
     replaced_at = models.DateTimeField(null=True, blank=True)
+    # Muted, what they text is not passed on; blocked, nothing is sent to them either; the reasons say why they are or
+    # no longer are. Only chats.restrictions moves them.
+    muted_at = models.DateTimeField(null=True, blank=True)
+    mute_reason = models.CharField(max_length=100, blank=True, default="", db_default="")
+    blocked_at = models.DateTimeField(null=True, blank=True)
+    block_reason = models.CharField(max_length=100, blank=True, default="", db_default="")
 
     class Meta:
         ordering = ("position", "id")
@@ -272,6 +287,56 @@ class Erasure(models.Model):
 
     def __str__(self) -> str:
         return f"erasure {self.pk}"
+
+
+class Pace(models.Model):
+    """How fast and how often a participant has texted lately, in texts that were passed on.
+
+    Every text moves one, past the ORM (`messaging.inbox`), so the table is unlogged: after a crash all begin anew.
+    docs/decisions/0024-abuse.md
+    """
+
+    participant = models.OneToOneField(Participant, on_delete=models.CASCADE, primary_key=True, related_name="pace")
+    # When their allowance for a minute, and that for a day, is whole again (docs/decisions/0016-limits.md).
+    minute_whole_at = models.DateTimeField()
+    day_whole_at = models.DateTimeField()
+    last_at = models.DateTimeField()
+    # A digest of what they texted last, how often in a row, and since when.
+    last_text = models.BinaryField()
+    same_texts = models.PositiveIntegerField()
+    same_since = models.DateTimeField()
+    # How many of their texts in a row came as a quick answer to one of the counterpart.
+    quick_answers = models.PositiveIntegerField()
+
+    def __str__(self) -> str:
+        return f"pace of {self.participant_id}"
+
+
+class Report(models.Model):
+    """A participant has reported their counterpart, who is muted since; open until somebody has looked at it."""
+
+    id = models.UUIDField(primary_key=True, default=make_id, editable=False)
+    chat = models.ForeignKey(Chat, on_delete=models.CASCADE, related_name="reports", db_index=False)
+    reporter = models.ForeignKey(Participant, on_delete=models.CASCADE, related_name="reports", db_index=False)
+    reported = models.ForeignKey(Participant, on_delete=models.CASCADE, related_name="reported_in")
+    created_at = models.DateTimeField(db_default=Now())
+    handled_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ("-created_at",)
+        constraints = (
+            # REPORT again, while nobody has looked at the first, is one report.
+            models.UniqueConstraint(
+                fields=["reporter"], condition=Q(handled_at__isnull=True), name="one_open_report_a_reporter"
+            ),
+        )
+        indexes = (
+            # The admin's list, newest first; the metric counts the open ones by the constraint above.
+            models.Index(fields=["created_at"], name="report_newest"),
+        )
+
+    def __str__(self) -> str:
+        return f"report {self.pk}"
 
 
 def mask(phone_number: str) -> str:

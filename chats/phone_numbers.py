@@ -79,6 +79,15 @@ def parse_phone_number(text: str) -> PhoneNumber:
     )
 
 
+def is_premium(e164: str) -> bool:
+    """Return whether texting a number that is in E.164 may cost a premium, or is to none that exists."""
+    try:
+        number = phonenumbers.parse(e164)
+    except phonenumbers.NumberParseException:
+        return True
+    return phonenumbers.number_type(number) in (PhoneNumberType.PREMIUM_RATE, PhoneNumberType.SHARED_COST)
+
+
 def find_country(number: phonenumbers.PhoneNumber) -> str:
     """Return the ISO 3166 code of a number's country, or nothing for a number of none, such as +883."""
     region = phonenumbers.region_code_for_number(number) or ""

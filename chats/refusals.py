@@ -7,14 +7,18 @@ from typing import Any
 from rest_framework.exceptions import APIException, ErrorDetail, NotFound, ValidationError
 
 from chats.allocation import NoFreeNumber
+from chats.countries import COUNTRY_NOT_ALLOWED
 from chats.models import Participant
 from chats.services import (
     AlreadyReplaced,
+    CountryNotAllowed,
     HasEnded,
     HasNotStarted,
     HasStarted,
     ImpossibleTime,
     PersonIsVirtualNumber,
+    RecipientBlocked,
+    RecipientNotAllowed,
     RecipientOptedOut,
     ReferenceTaken,
     SamePerson,
@@ -71,6 +75,8 @@ def _explain(error: Exception, locate: Locate) -> APIException | None:
             return ValidationError(locate([1], ErrorDetail(message, code="same_person")))
         case PersonIsVirtualNumber():
             return ValidationError(locate([error.index], ErrorDetail(message, code="virtual_number")))
+        case CountryNotAllowed():
+            return ValidationError(locate([error.index], ErrorDetail(message, code=COUNTRY_NOT_ALLOWED)))
         case ImpossibleTime():
             return ValidationError({error.field: [message]}, code=error.code)
         case ReferenceTaken():
@@ -95,6 +101,10 @@ def _explain(error: Exception, locate: Locate) -> APIException | None:
             return ValidationError({"to": [message]}, code="no_such_participant")
         case RecipientOptedOut():
             return Conflict(message, code="recipient_opted_out")
+        case RecipientBlocked():
+            return Conflict(message, code="recipient_blocked")
+        case RecipientNotAllowed():
+            return Conflict(message, code=COUNTRY_NOT_ALLOWED)
         case HasEnded():
             return Conflict(message, code="chat_ended")
         case AlreadyReplaced():

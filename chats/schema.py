@@ -68,12 +68,29 @@ open at that time, with `recipient_replaced` when somebody took the recipient's 
 soon as somebody in the chat is (`POST /erasures`). Until then, `DELETE` cancels it.
 
 Nobody is texted who has opted out: this is refused with `recipient_opted_out`, and what waits when somebody texts STOP
-fails with it. In your platform's quiet hours a text is `held` until the recipient's morning, and fails with
-`chat_ended` should the chat have ended by then; to who has not said YES yet, until they do.
+fails with it. The same goes for who is blocked (`recipient_blocked`), and for phone numbers of countries that are not
+texted any more (`country_not_allowed`). In your platform's quiet hours a text is `held` until the recipient's morning,
+and fails with `chat_ended` should the chat have ended by then; to who has not said YES yet, until they do.
 
 What stands in `media` is fetched before the text is sent, for each recipient. What cannot be fetched is left out after
 a while, and its `status` among the message's `attachments` says so; a text that would be empty then fails with
 `media_unavailable`. Contact cards and files are passed on like pictures.
+"""
+MUTE = """\
+Nothing that the participant texts is passed on any more, and what still waits is not sent. They are not told, so that
+nothing escalates; their texts are logged as `blocked` with `muted`. The other person can still text them. REPORT from
+the other person does the same. A participant who is muted already stays as they are.
+"""
+UNMUTE = """\
+What the participant texts is passed on again; what they texted before is not. Open reports of them count as handled.
+"""
+BLOCK = """\
+Nothing is passed on between the participant and the chat, in either direction, and no other text is sent to them; what
+still waits is not sent. They are not told. The other person is told, at most once an hour, when they text. A
+participant who is blocked already stays as they are.
+"""
+UNBLOCK = """\
+The participant takes part again, unless they are muted as well.
 """
 LIST_VIRTUAL_NUMBERS = """\
 The virtual numbers that your chats can have, your own and those shared with other platforms, in the order of the
@@ -131,6 +148,8 @@ _CHAT: dict[str, Any] = {
                 "status": "delivered",
                 "error": None,
             },
+            "muted_at": None,
+            "blocked_at": None,
         },
         {
             "id": "0198f2c4-6a10-7c3e-9d55-0b6d4c1f2a13",
@@ -145,10 +164,13 @@ _CHAT: dict[str, Any] = {
                 "status": "queued",
                 "error": None,
             },
+            "muted_at": None,
+            "blocked_at": None,
         },
     ],
     "former_participants": [],
     "metadata": {"booking": 8812},
+    "disclosures": {"phone_numbers": "redact", "emails": None, "links": None, "handles": None},
     "starts_at": None,
     "expires_at": "2030-01-31T18:00:00Z",
     "idle_timeout_seconds": None,
@@ -209,6 +231,7 @@ REPLACED_PARTICIPANT = OpenApiExample(
     status_codes=["200"],
 )
 CHAT = OpenApiExample("A chat", value=_CHAT, response_only=True, status_codes=["200", "201"])
+RESTRICT_REQUEST = OpenApiExample("With a reason", value={"reason": "complaint 4711"}, request_only=True)
 END_CHAT_REQUEST = OpenApiExample(
     "With a reason",
     value={"reason": "trip finished", "closing_text": "Thank you for riding with us."},
@@ -233,6 +256,7 @@ _MESSAGE: dict[str, Any] = {
     "status": "delivered",
     "text": "I am at the north exit",
     "attachments": [],
+    "disclosures": [],
     "error": None,
     "segments": 1,
     "price": "0.008100",
@@ -352,6 +376,12 @@ TEXT_IN_SCHEDULED_CHAT = conflict(
 )
 TEXT_TO_OPTED_OUT = conflict(
     "They have opted out", code="recipient_opted_out", detail="This person has opted out of texts from this number."
+)
+TEXT_TO_BLOCKED = conflict("They are blocked", code="recipient_blocked", detail="This person is blocked.")
+TEXT_TO_COUNTRY = conflict(
+    "Their country is not texted any more",
+    code="country_not_allowed",
+    detail="Phone numbers of this country are not texted: ask the operator of the service to allow it.",
 )
 TEXT_IN_ENDED_CHAT = conflict("It has ended", code="chat_ended", detail="The chat has ended. Reopen it first.")
 NOT_SCHEDULED = conflict(

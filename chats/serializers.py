@@ -1,7 +1,6 @@
 """What the API takes and shows: chats, participants and messages as JSON."""
 
 import json
-import re
 import unicodedata
 from collections.abc import Collection, Iterator, Mapping
 from datetime import datetime
@@ -12,17 +11,18 @@ from zoneinfo import available_timezones
 
 from django.core.exceptions import ValidationError as DjangoValidationError
 from django.utils import timezone
-from drf_spectacular.extensions import OpenApiSerializerExtension
-from drf_spectacular.openapi import AutoSchema
-from drf_spectacular.utils import Direction, extend_schema_field
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from chats.allocation import CountryMatch
+from chats.fields import LineField, StrictSerializer
 from chats.models import Chat, Participant, VirtualNumber, mask
 from chats.phone_numbers import InvalidPhoneNumber, PhoneNumber, parse_phone_number
 from chats.pool import NumberUsage
+from chats.restriction_serializers import RULES, DisclosuresSerializer
 from chats.services import NumberChoice, Person
 from chats.transcript import cut_out
+from messaging.disclosure import Kind
 from messaging.gateways.fields import MAX_TEXT_LENGTH
 from messaging.media.links import make_link
 from messaging.models import Attachment, Message
@@ -39,61 +39,8 @@ METADATA_DEPTH = 10
 IDLE_TIMEOUT_SECONDS = (60, 366 * 24 * 3600)
 
 _OUTBOUND_STATUSES = [status for status in Message.Status if status not in Message.INBOUND_STATUSES]
-# Control characters, lone surrogates, and the separators of lines and paragraphs.
-_NOT_ONE_LINE = frozenset({"Cc", "Cs", "Zl", "Zp"})
 # They would turn around the text that follows a name.
 _BIDI_CONTROLS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
-
-
-class StrictSerializer(serializers.Serializer[Any]):
-    """Refuses a field it does not know: a typing error must not be lost silently."""
-
-    def to_internal_value(self, data: Any) -> Any:
-        if isinstance(data, Mapping):
-            unknown = [key for key in data if key not in self.fields]
-            if unknown:
-                message = f"There is no such field; there are {', '.join(self.fields)}."
-                error = serializers.ErrorDetail(message, code="unknown_field")
-                # What cannot be shown as it came is the whole object's error.
-                raise serializers.ValidationError(
-                    {
-                        key if re.fullmatch(r"\w{1,40}", key, re.ASCII) else "non_field_errors": [error]
-                        for key in unknown
-                    }
-                )
-        return super().to_internal_value(data)
-
-
-class StrictSerializerSchema(OpenApiSerializerExtension):
-    """Documents that a StrictSerializer takes no other fields, and how long its lists of objects are."""
-
-    target_class = StrictSerializer
-    match_subclasses = True
-
-    def map_serializer(self, auto_schema: AutoSchema, direction: Direction) -> dict[str, Any]:
-        schema: dict[str, Any] = auto_schema._map_serializer(self.target, direction, bypass_extensions=True)
-        for name, field in self.target.fields.items():
-            if isinstance(field, serializers.ListSerializer):
-                for bound, documented in (("min_length", "minItems"), ("max_length", "maxItems")):
-                    # The stubs do not know the two.
-                    if (value := getattr(field, bound, None)) is not None:
-                        schema["properties"][name][documented] = value
-        return {**schema, "additionalProperties": False}
-
-
-class LineField(serializers.CharField):
-    """One line of text without control characters."""
-
-    default_error_messages = {"not_one_line": "Must be one line, without control characters."}
-
-    def to_internal_value(self, data: Any) -> str:
-        if not isinstance(data, str):
-            # A number would become its digits.
-            self.fail("invalid")
-        text: str = super().to_internal_value(data)
-        if any(unicodedata.category(character) in _NOT_ONE_LINE for character in text):
-            self.fail("not_one_line")
-        return text
 
 
 class TextField(serializers.CharField):
@@ -322,6 +269,7 @@ class StartChatSerializer(TimesSerializer):
         allow_null=True,
         help_text=f"Anything of yours: an object of at most {METADATA_KEYS} keys and {METADATA_BYTES} bytes.",
     )
+    disclosures = DisclosuresSerializer(required=False, help_text=RULES)
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         reference = attrs.get("reference") or ""
@@ -349,6 +297,12 @@ class ChangeChatSerializer(TimesSerializer):
 
     starts_at = ZonedDateTimeField(required=False, help_text="Only of a chat that has not started.")
     metadata = MetadataField(required=False, help_text="Replaces what was there.")
+    disclosures = DisclosuresSerializer(required=False, help_text=f"{RULES} What is left out stays.")
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        """Return the changes by the chat's fields."""
+        rules = attrs.pop("disclosures", {})
+        return {**attrs, **rules}
 
 
 class EndChatSerializer(StrictSerializer):
@@ -463,6 +417,12 @@ class ParticipantSerializer(serializers.Serializer[Participant]):
         help_text="They are asked for YES, which all texts to them wait for; only where your platform asks people."
     )
     introduction = serializers.SerializerMethodField()
+    muted_at = serializers.DateTimeField(
+        allow_null=True, help_text="Since when nothing that they text is passed on, if it is not."
+    )
+    blocked_at = serializers.DateTimeField(
+        allow_null=True, help_text="Since when nothing is sent to them either, if it is not."
+    )
 
     def get_language(self, participant: Participant) -> str | None:
         return participant.language or None
@@ -506,6 +466,7 @@ class ChatSerializer(serializers.Serializer[Chat]):
     participants = serializers.SerializerMethodField(help_text="The two people whose chat it is now.")
     former_participants = serializers.SerializerMethodField(help_text="Who was replaced, the last one last.")
     metadata = MetadataField()
+    disclosures = DisclosuresSerializer(source="*", help_text=RULES)
     starts_at = serializers.DateTimeField(allow_null=True)
     expires_at = serializers.DateTimeField(allow_null=True)
     idle_timeout_seconds = serializers.IntegerField(allow_null=True)
@@ -605,6 +566,9 @@ class MessageSerializer(serializers.Serializer[Message]):
     attachments = AttachmentSerializer(
         many=True, help_text="What came with it; of a relay, look at the text that it passes on."
     )
+    disclosures = serializers.SerializerMethodField(
+        help_text="What a rule did not let pass: the counterpart got the text without it, or not at all."
+    )
     error = serializers.SerializerMethodField()
     segments = serializers.IntegerField(allow_null=True)
     price = serializers.DecimalField(max_digits=12, decimal_places=6, allow_null=True)
@@ -620,6 +584,10 @@ class MessageSerializer(serializers.Serializer[Message]):
     @extend_schema_field(MessageErrorSerializer(allow_null=True))
     def get_error(self, message: Message) -> dict[str, str] | None:
         return _describe_error(message)
+
+    @extend_schema_field(serializers.ListField(child=serializers.ChoiceField(choices=[kind.value for kind in Kind])))
+    def get_disclosures(self, message: Message) -> list[str]:
+        return message.disclosures or []
 
     def get_currency(self, message: Message) -> str | None:
         return message.currency or None

@@ -44,6 +44,12 @@ _NOT_PASSED_ON = {
     Message.Status.UNMATCHED: "not passed on: no chat goes with it",
     Message.Status.BLOCKED: "not passed on",
 }
+_DISCLOSURES = {
+    "phone": "phone number",
+    "email": "e-mail address",
+    "link": "link",
+    "handle": "messenger account",
+}
 _BLOCKED = {
     "media": "a kind of message that cannot be passed on",
     "empty": "an empty text",
@@ -52,6 +58,14 @@ _BLOCKED = {
     "not_started": "the chat had not started",
     "counterpart_opted_out": "the other person has opted out",
     "blocked_by_platform": "its platform did not approve of it",
+    "disclosure": "it would have given its writer away",
+    "too_many": "too many texts in a minute",
+    "too_many_a_day": "too many texts in a day",
+    "repeated": "the same text again and again",
+    "loop": "machines were answering each other",
+    "muted": "its writer is muted",
+    "blocked": "its writer is blocked",
+    "recipient_blocked": "the other person is blocked",
 }
 # What the platform answered about it.
 _APPROVAL = {
@@ -91,6 +105,7 @@ class Bubble:
     outcome: str
     level: Level
     error: str
+    disclosures: str
     approval: str = ""
     changed_body: str = ""
 
@@ -164,6 +179,7 @@ def _show(texts: Sequence[Message], chat: Chat) -> list[Bubble]:
             outcome=outcome,
             level=level,
             error=hide_numbers(describe_error(sent), numbers) if sent and level != "done" else "",
+            disclosures=describe_disclosures(message),
             approval=hide_numbers(describe_approval(approvals.get(message.pk)), numbers),
             changed_body=hide_numbers(changed_bodies.get(message.pk, ""), numbers),
         )
@@ -211,6 +227,11 @@ def describe_approval(approval: Approval | None) -> str:
     if approval.error:
         words = f"no answer, so {words} as it wants then: {approval.error}"
     return f"{words}: {approval.reason}" if approval.reason else words
+
+
+def describe_disclosures(message: Message) -> str:
+    """Return in words what a rule did not let pass, such as `phone number, link`; empty when there was nothing."""
+    return ", ".join(_DISCLOSURES.get(kind, kind) for kind in message.disclosures or ())
 
 
 def describe_error(message: Message) -> str:

@@ -1,9 +1,10 @@
 """The API of chats: each view translates, and makes one call down."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, cast
 from uuid import UUID
 
+from django.db import transaction
 from django.db.models import Prefetch, QuerySet, prefetch_related_objects
 from django.http import StreamingHttpResponse
 from django.shortcuts import get_object_or_404
@@ -18,6 +19,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.utils.urls import replace_query_param
 
+from audit.log import caller_of, record
+from audit.models import Action
 from chats import schema as docs
 from chats.allocation import CountryMatch
 from chats.csv_export import stream_csv
@@ -34,6 +37,8 @@ from chats.introductions import read_introductions
 from chats.models import Chat, Participant, VirtualNumber
 from chats.pool import count_usage, find_pool, forecast_pool
 from chats.refusals import at_participants, at_phone_number, nowhere, refusals
+from chats.restriction_serializers import RestrictSerializer
+from chats.restrictions import block_participant, mute_participant, unblock_participant, unmute_participant
 from chats.serializers import (
     ChangeChatSerializer,
     ChatSerializer,
@@ -162,6 +167,7 @@ class ChatsView(ChatView):
                 idle_timeout_seconds=asked.get("idle_timeout_seconds"),
                 choice=asked.get("virtual_number") or ANY_NUMBER,
                 metadata=asked.get("metadata") or {},
+                disclosures=asked.get("disclosures") or {},
                 now=timezone.now(),
             )
         return self.answer(started.chat, status=status.HTTP_201_CREATED if started.created else status.HTTP_200_OK)
@@ -301,6 +307,64 @@ class ReplaceParticipantView(ChatView):
         return self.answer(changed)
 
 
+class RestrictionView(ChatView):
+    """Mute or block a participant, or take that back."""
+
+    def restrict(self, request: Request, participant_id: UUID, change: Callable[..., Chat], action: Action) -> Response:
+        serializer = RestrictSerializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
+        chat = self.get_object()
+        reason = serializer.validated_data.get("reason") or ""
+        with refusals(nowhere), transaction.atomic():
+            changed = change(chat_id=chat.pk, participant_id=participant_id, reason=reason, now=timezone.now())
+            # The reason is with the participant, and goes with them.
+            record(action=action, by=caller_of(request), on=Participant(pk=participant_id))
+        return self.answer(changed)
+
+
+_RESTRICTION: dict[str, Any] = {
+    "tags": ["chats"],
+    "request": RestrictSerializer,
+    "responses": {
+        200: ChatSerializer,
+        404: docs.error("There is no such chat of yours, or no such participant in it."),
+        **docs.BAD_BODY,
+        **docs.EVERY_ERROR,
+    },
+    "examples": [docs.RESTRICT_REQUEST, docs.CHAT],
+}
+
+
+class MuteView(RestrictionView):
+    @extend_schema(operation_id="mute_participant", summary="Mute a participant", description=docs.MUTE, **_RESTRICTION)
+    def post(self, request: Request, chat_id: UUID, participant_id: UUID) -> Response:
+        return self.restrict(request, participant_id, mute_participant, Action.MUTED_PARTICIPANT)
+
+
+class UnmuteView(RestrictionView):
+    @extend_schema(
+        operation_id="unmute_participant", summary="Unmute a participant", description=docs.UNMUTE, **_RESTRICTION
+    )
+    def post(self, request: Request, chat_id: UUID, participant_id: UUID) -> Response:
+        return self.restrict(request, participant_id, unmute_participant, Action.UNMUTED_PARTICIPANT)
+
+
+class BlockView(RestrictionView):
+    @extend_schema(
+        operation_id="block_participant", summary="Block a participant", description=docs.BLOCK, **_RESTRICTION
+    )
+    def post(self, request: Request, chat_id: UUID, participant_id: UUID) -> Response:
+        return self.restrict(request, participant_id, block_participant, Action.BLOCKED_PARTICIPANT)
+
+
+class UnblockView(RestrictionView):
+    @extend_schema(
+        operation_id="unblock_participant", summary="Unblock a participant", description=docs.UNBLOCK, **_RESTRICTION
+    )
+    def post(self, request: Request, chat_id: UUID, participant_id: UUID) -> Response:
+        return self.restrict(request, participant_id, unblock_participant, Action.UNBLOCKED_PARTICIPANT)
+
+
 class VirtualNumbersView(PlatformView, generics.GenericAPIView[VirtualNumber]):
     serializer_class = VirtualNumberSerializer
     pagination_class = VirtualNumberPages
@@ -379,7 +443,9 @@ class ChatMessagesView(MessageView, generics.ListAPIView[Message]):
         request=SendTextSerializer,
         responses={
             201: OpenApiResponse(SentTextSerializer, "Queued, or scheduled."),
-            409: docs.error("`chat_not_started`, `chat_ended` or `recipient_opted_out`."),
+            409: docs.error(
+                "`chat_not_started`, `chat_ended`, `recipient_opted_out`, `recipient_blocked` or `country_not_allowed`."
+            ),
             **docs.BAD_BODY,
             **docs.NO_SUCH_CHAT,
             **docs.EVERY_ERROR,
@@ -391,6 +457,8 @@ class ChatMessagesView(MessageView, generics.ListAPIView[Message]):
             docs.TEXT_IN_SCHEDULED_CHAT,
             docs.TEXT_IN_ENDED_CHAT,
             docs.TEXT_TO_OPTED_OUT,
+            docs.TEXT_TO_BLOCKED,
+            docs.TEXT_TO_COUNTRY,
         ],
     )
     def post(self, request: Request, chat_id: UUID) -> Response:

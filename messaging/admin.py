@@ -17,7 +17,15 @@ from unfold.paginator import InfinitePaginator
 from audit.admin_mixin import AuditedAdmin
 from audit.models import Action
 from chats.models import mask
-from chats.transcript import describe_attachment, describe_error, hide_numbers, name_of, short_id, show_time
+from chats.transcript import (
+    describe_attachment,
+    describe_disclosures,
+    describe_error,
+    hide_numbers,
+    name_of,
+    short_id,
+    show_time,
+)
 
 # Its pages are registered by being imported.
 from messaging import opt_out_admin  # noqa: F401
@@ -30,8 +38,8 @@ admin.site.unregister(ProcrastinateJob)
 @admin.register(Message)
 class MessageAdmin(AuditedAdmin, ModelAdmin):
     reading = Action.READ_MESSAGE
-    list_display = ("created_", "direction_", "person", "kind", "status_", "error_code", "error_kind", "number",
-                    "chat_")  # fmt: skip
+    list_display = ("created_", "direction_", "person", "kind", "status_", "error_code", "error_kind", "disclosures_",
+                    "number", "chat_")  # fmt: skip
     list_display_links = ("created_",)
     list_filter = ("status", "direction", "kind", "error_kind")
     list_per_page = 50
@@ -43,9 +51,9 @@ class MessageAdmin(AuditedAdmin, ModelAdmin):
     show_facets = admin.ShowFacets.NEVER
     empty_state = "No texts here. The log fills as people text."
     actions = None
-    fields = ("id", "direction_", "kind", "status_", "person", "number", "chat_", "body_", "channel", "attachments_",
-              "relays_", "relayed_as_", "error", "error_kind", "attempts", "due_at", "gateway_id", "segments",
-              "price_", "created_at", "sent_at", "delivered_at", "failed_at")  # fmt: skip
+    fields = ("id", "direction_", "kind", "status_", "person", "number", "chat_", "body_", "disclosures_", "channel",
+              "attachments_", "relays_", "relayed_as_", "error", "error_kind", "attempts", "due_at", "gateway_id",
+              "segments", "price_", "created_at", "sent_at", "delivered_at", "failed_at")  # fmt: skip
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
@@ -113,6 +121,10 @@ class MessageAdmin(AuditedAdmin, ModelAdmin):
     @display(description="Body")
     def body_(self, message: Message) -> str:
         return hide_numbers(message.body, _numbers_of(message))
+
+    @display(description="Gives away")
+    def disclosures_(self, message: Message) -> str:
+        return describe_disclosures(message) or "-"
 
     @display(description="Attachments")
     def attachments_(self, message: Message) -> str:

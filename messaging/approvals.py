@@ -17,6 +17,7 @@ from messaging.events import record_blocked
 from messaging.media.release import release_text
 from messaging.models import Approval, Message
 from messaging.outbox import queue_text
+from messaging.screening import DISCLOSURE, screen_replacement
 from platforms.models import LONGEST_APPROVAL_SECONDS, ApprovalHook
 from proxy_project.encryption import encrypt
 from proxy_project.sql import execute_planned, execute_prepared
@@ -184,11 +185,11 @@ def _carry_out(verdict: Verdict, now: datetime) -> None:
     if not execute_prepared(_SETTLE, {**ours, **settled}):
         return
     if verdict.status is Status.BLOCKED:
-        _block(verdict, now)
+        why = _NO_ANSWER if verdict.error else _NOT_APPROVED
+        _block(verdict, why, now)
+    elif verdict.status is Status.CHANGED:
+        _change(verdict, now)
     elif verdict.status is not Status.MOOT:
-        if verdict.status is Status.CHANGED:
-            relay = Message.objects.filter(relays=question.message_id, status=Message.Status.PREPARING)
-            relay.update(body=verdict.text)
         release_text(question.message_id)
     if verdict.was_asked:
         _note_health(verdict)
@@ -198,25 +199,66 @@ def _carry_out(verdict: Verdict, now: datetime) -> None:
 _REMOVE_RELAY = "DELETE FROM messaging_message WHERE relays_id = %(id)s AND status = 'preparing' RETURNING id"
 
 
-def _block(verdict: Verdict, now: datetime) -> None:
+@dataclass(frozen=True, slots=True)
+class _Why:
+    """Why a text is not passed on: as the log has it, and its writer is told; `about` is how often."""
+
+    code: str
+    detail: str
+    told: str
+    about: str
+
+
+_NOT_APPROVED = _Why(
+    BLOCKED_BY_PLATFORM, "The platform's approval hook blocked it.", wording.NOT_APPROVED, about="blocked"
+)
+_NO_ANSWER = _Why(
+    BLOCKED_BY_PLATFORM,
+    "The platform's approval hook gave no answer, and then texts are blocked.",
+    wording.NOT_CHECKED,
+    about="unchecked",
+)
+# Its writer has not written that, and so is not told what to leave out.
+_CHANGED_TO_DISCLOSURE = _Why(
+    DISCLOSURE,
+    "What the platform's approval hook has put in its place gives somebody away.",
+    wording.NOT_APPROVED,
+    about="blocked",
+)
+
+
+def _change(verdict: Verdict, now: datetime) -> None:
+    """Put the platform's words in the place of those that were written, as far as the chat's rules let them pass."""
+    message_id = verdict.question.message_id
+    screened = screen_replacement(message_id=message_id, body=verdict.text)
+    if screened.disclosures:
+        inbound = Message.objects.filter(pk=message_id)
+        known = inbound.values_list("disclosures", flat=True).get() or []
+        inbound.update(disclosures=sorted({*known, *screened.disclosures}))
+    if screened.obstacle:
+        _block(verdict, _CHANGED_TO_DISCLOSURE, now)
+        return
+    relay = Message.objects.filter(relays=message_id, status=Message.Status.PREPARING)
+    relay.update(body=verdict.text if screened.body is None else screened.body)
+    release_text(message_id)
+
+
+def _block(verdict: Verdict, why: _Why, now: datetime) -> None:
     """Take the relay back, and tell the writer and the platform; too late for one that waits no more."""
     message_id = verdict.question.message_id
     if not execute_prepared(_REMOVE_RELAY, {"id": message_id}):
         Approval.objects.filter(pk=message_id).update(status=Status.MOOT)
         return
-    detail = "The platform's approval hook blocked it."
-    if verdict.error:
-        detail = "The platform's approval hook gave no answer, and then texts are blocked."
     Message.objects.filter(pk=message_id).update(
-        status=Message.Status.BLOCKED, error_code=BLOCKED_BY_PLATFORM, error_detail=detail
+        status=Message.Status.BLOCKED, error_code=why.code, error_detail=why.detail
     )
     inbound = Message.objects.select_related("chat__platform", "participant").defer("body").get(pk=message_id)
     assert inbound.participant  # a relayed text is a participant's
     queue_text(
         kind=Message.Kind.AUTO_REPLY,
         recipient=inbound.participant,
-        body=wording.NOT_CHECKED if verdict.error else wording.NOT_APPROVED,
-        once_key=f"{'unchecked' if verdict.error else 'blocked'}:{inbound.participant_id}:{now:%Y-%m-%dT%H:%M}",
+        body=why.told,
+        once_key=f"{why.about}:{inbound.participant_id}:{now:%Y-%m-%dT%H:%M}",
     )
     record_blocked(message=inbound, now=now)
 

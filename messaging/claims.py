@@ -18,7 +18,7 @@ from messaging.failures import tell_sender
 from messaging.gateways import ErrorKind, Media, OutboundText, Outcome, SendError
 from messaging.holds import Held, hold_texts, release_texts
 from messaging.media.links import read_stored_media
-from messaging.obstacles import QUIET_HOURS, WHAT_STANDS_IN_THE_WAY, Hold, Obstacle, make_error
+from messaging.obstacles import COUNTRIES, QUIET_HOURS, WHAT_STANDS_IN_THE_WAY, Hold, Obstacle, make_error
 from messaging.pauses import (
     ACCOUNT,
     IS_PAUSED,
@@ -70,8 +70,9 @@ class Claim:
     def decrypt_text(self) -> OutboundText:
         """Return the text to hand over.
 
-        Raises SendError when its recipient was replaced or has opted out, or it was erased, since it was queued, or the
-        key it was encrypted with is missing; and Hold when it must wait for its recipient.
+        Raises SendError when its recipient was replaced or blocked or has opted out, or it was erased, since it was
+        queued, is of a country that is not texted, or the key it was encrypted with is missing; and Hold when it must
+        wait for its recipient.
         """
         self.obstacle.refuse()
         if not self.encrypted_to_number or not (self.encrypted_body or self.media):
@@ -81,6 +82,7 @@ class Claim:
         except InvalidToken:
             detail = "The key that encrypted it is not among ENCRYPTION_KEYS."
             raise SendError(Outcome.AGAIN, "key_missing", detail, kind=ErrorKind.CONFIGURATION) from None
+        self.obstacle.require_country(to_number)
         self.obstacle.let_sleep(to_number)
         if self.is_mms and self.media:
             return OutboundText(self.id, self.from_number, to_number, body, self.media)
@@ -199,13 +201,13 @@ _CLAIM = f"""
           FROM picked
          WHERE message.id = picked.id AND COALESCE(message.status, '') = 'queued'
         RETURNING message.id, kind, attempts, virtual_number_id, participant_id, stranger_number, stranger_digest,
-                  body, due_at, channel, turn_of,
+                  body, due_at, channel, turn_of, relays_id,
                   CASE WHEN media_count > 0 THEN COALESCE(relays_id, message.id) END AS media_of
     )
     SELECT claimed.id, attempts, number.id, number.number,
            COALESCE(participant.phone_number, claimed.stranger_number), body, due_at, %(is_probe)s::bool,
            channel, media_of,
-           {WHAT_STANDS_IN_THE_WAY}, {QUIET_HOURS}
+           {WHAT_STANDS_IN_THE_WAY}, {QUIET_HOURS}, {COUNTRIES}
       FROM claimed
       JOIN number ON number.id = claimed.virtual_number_id
       LEFT JOIN chats_participant AS participant ON participant.id = claimed.participant_id

@@ -26,11 +26,12 @@ def describe_received(
     reference: str | None,
     status: Message.Status,
     error_code: str = "",
+    disclosures: list[str] | None = None,
     media: Sequence[Media] = (),
     now: datetime,
 ) -> dict[str, Any]:
     """Return the data of MESSAGE_RECEIVED: somebody in a chat, open or ended, has texted."""
-    message = _describe_inbound(message_id, participant_id, status, error_code, now)
+    message = _describe_inbound(message_id, participant_id, status, error_code, now, disclosures)
     if status is Message.Status.RELAYED:
         message["attachments"] = [_describe_attachment(each) for each in media]
     return {"chat": {"id": chat_id, "reference": reference}, "message": message}
@@ -102,6 +103,7 @@ def describe_message(message: Message) -> dict[str, Any]:
         "status": message.status,
         "text": None,
         "attachments": [],
+        "disclosures": message.disclosures or [],
         "error": (message.error_code and {"code": message.error_code, "detail": _hide_numbers(message.error_detail)})
         or None,
         "segments": message.segments,
@@ -116,7 +118,12 @@ def describe_message(message: Message) -> dict[str, Any]:
 
 
 def _describe_inbound(
-    message_id: UUID, participant_id: UUID | None, status: Message.Status, error_code: str, now: datetime
+    message_id: UUID,
+    participant_id: UUID | None,
+    status: Message.Status,
+    error_code: str,
+    now: datetime,
+    disclosures: list[str] | None = None,
 ) -> dict[str, Any]:
     return describe_message(
         Message(
@@ -126,6 +133,7 @@ def _describe_inbound(
             participant_id=participant_id,
             status=status,
             error_code=error_code,
+            disclosures=disclosures,
             created_at=now,
         )
     )

@@ -16,6 +16,8 @@ def tell_sender(message_id: UUID) -> None:
         return
     writer, failed_at = message.relays.participant, message.failed_at
     assert failed_at is not None  # a message becomes FAILED at a time
+    if writer.muted_at or writer.blocked_at:
+        return  # they are told nothing (chats.restrictions)
     if message.error_kind == Message.ErrorKind.OPT_OUT:
         tell_of_opt_out(writer, failed_at)
         return
@@ -69,6 +71,8 @@ def _read_relay(message_id: UUID) -> Message | None:
             "participant_id",
             "relays__participant__chat_id",
             "relays__participant__virtual_number_id",
+            "relays__participant__muted_at",
+            "relays__participant__blocked_at",
         )
         .first()
     )

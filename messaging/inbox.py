@@ -15,6 +15,7 @@ from messaging.gateways import InboundText
 from messaging.media.intake import keep_media
 from messaging.models import Message
 from messaging.outbox import EXPIRES_AT, HOLD_SECONDS, wake_senders
+from messaging.screening import NOTHING_FOUND, Verdict
 from messaging.segments import count_segments
 from platforms.event_types import EventType
 from platforms.events import event_ctes, event_params, record_event, wake_deliveries
@@ -32,11 +33,12 @@ IDLE_MARGIN_SECONDS = 60
 _LOG = """
     INSERT INTO messaging_message (
         id, direction, kind, status, gateway_id, virtual_number_id, chat_id, participant_id, stranger_number,
-        stranger_digest, body, media_count, error_code, segments, price, currency
+        stranger_digest, body, media_count, error_code, segments, price, currency, disclosures
     )
     SELECT %(id)s::uuid, 'in', 'text', %(status)s, %(gateway_id)s, %(virtual_number_id)s::uuid, %(chat_id)s::uuid,
            %(participant_id)s::uuid, %(stranger_number)s, %(stranger_digest)s::bytea, %(body)s,
-           %(media_count)s, %(error_code)s, %(inbound_segments)s::int, %(inbound_price)s::numeric, %(inbound_currency)s
+           %(media_count)s, %(error_code)s, %(inbound_segments)s::int, %(inbound_price)s::numeric,
+           %(inbound_currency)s, %(disclosures)s::varchar[]
     {only_if}
     ON CONFLICT (gateway_id) WHERE direction = 'in' DO NOTHING
     RETURNING id, chat_id, body
@@ -61,13 +63,15 @@ _RELAY = f"""
         )
         SELECT %(relay_id)s::uuid, 'out', 'relay', %(relay_status)s,
                now() + %(hold_seconds)s * interval '1 second', %(counterpart_number_id)s::uuid, chat_id,
-               %(counterpart_id)s::uuid, inbound.id, body, %(segments)s, platform.id, {EXPIRES_AT}
+               %(counterpart_id)s::uuid, inbound.id, COALESCE(%(relay_body)s::text, body), %(segments)s,
+               platform.id, {EXPIRES_AT}
           FROM inbound
           JOIN chat ON chat.id = chat_id
           JOIN platforms_platform AS platform ON platform.id = chat.platform_id
         {{returning}}
     )
     {{approval}}
+    {{pace}}
     {{event}}
     SELECT EXISTS (SELECT FROM chat), (SELECT id FROM inbound), {{has_deliveries}}
 """
@@ -87,48 +91,79 @@ _APPROVAL = """
         SELECT relays_id, platform_id, participant_id, position, 'waiting', now() FROM relay CROSS JOIN chat
     )
 """
+# Of a text that came again, nothing is counted.
+_PACE = """
+    , pace AS (
+        INSERT INTO chats_pace AS pace (
+            participant_id, minute_whole_at, day_whole_at, last_at, last_text, same_texts, same_since, quick_answers
+        )
+        SELECT %(participant_id)s::uuid, %(now)s + %(minute_cost)s, %(now)s + %(day_cost)s, %(now)s,
+               %(text_digest)s::bytea, 1, %(now)s, %(quick_answers)s
+          FROM inbound
+        ON CONFLICT (participant_id) DO UPDATE
+           SET minute_whole_at = GREATEST(pace.minute_whole_at, %(now)s) + %(minute_cost)s,
+               day_whole_at = GREATEST(pace.day_whole_at, %(now)s) + %(day_cost)s,
+               last_at = excluded.last_at, last_text = excluded.last_text,
+               same_texts = CASE WHEN %(is_same)s THEN pace.same_texts + 1 ELSE 1 END,
+               same_since = CASE WHEN %(is_same)s THEN pace.same_since ELSE excluded.same_since END,
+               quick_answers = excluded.quick_answers
+    )
+"""
 _EVENT = f", {event_ctes(when='EXISTS (SELECT FROM inbound)')}"
-# By (whether the end after silence moves, whether the platform is told, whether it is asked).
+# By (whether the end after silence moves, whether the platform is told, whether it is asked, whether the writer's pace
+# is kept).
 RELAY_STATEMENTS = {
-    (moves_end, is_told, is_asked): _RELAY.format(
-        hold_chat=_HOLD_AND_PUT_OFF_END if moves_end else _HOLD,
-        returning="RETURNING relays_id, participant_id, position" if is_asked else "",
-        approval=_APPROVAL if is_asked else "",
-        event=_EVENT if is_told else "",
-        has_deliveries="EXISTS (SELECT FROM queued)" if is_told else "FALSE",
+    # On one line: psycopg reads a statement of more than 4,096 characters anew each time.
+    (moves_end, is_told, is_asked, is_paced): " ".join(
+        _RELAY.format(
+            hold_chat=_HOLD_AND_PUT_OFF_END if moves_end else _HOLD,
+            returning="RETURNING relays_id, participant_id, position" if is_asked else "",
+            approval=_APPROVAL if is_asked else "",
+            pace=_PACE if is_paced else "",
+            event=_EVENT if is_told else "",
+            has_deliveries="EXISTS (SELECT FROM queued)" if is_told else "FALSE",
+        ).split()
     )
     for moves_end in (False, True)
     for is_told in (False, True)
     for is_asked in (False, True)
+    for is_paced in (False, True)
 }
 
 
 def log_and_relay(
-    text: InboundText, match: Match, sender: Side, counterpart: Side, now: datetime
+    text: InboundText, match: Match, sender: Side, counterpart: Side, verdict: Verdict, now: datetime
 ) -> tuple[bool, UUID | None]:
     """Write the inbound row and its relay.
 
-    The worker prepares it before it is sent, where attachments are to be fetched, or the platform to be asked.
-    Returns whether the chat is still as `match` has it, and the id; without one, the text was stored before.
+    The relay says what `verdict` lets pass, the inbound row what was written. The worker prepares it before it is sent,
+    where attachments are to be fetched, or the platform to be asked. Returns whether the chat is still as `match` has
+    it, and the id; without one, the text was stored before.
     """
     if not text.media:
-        return _write_both(text, match, sender, counterpart, now)
+        return _write_both(text, match, sender, counterpart, verdict, now)
     with transaction.atomic():
-        stands, message_id = _write_both(text, match, sender, counterpart, now)
+        stands, message_id = _write_both(text, match, sender, counterpart, verdict, now)
         if message_id:
             keep_media(message_id=message_id, media=text.media)
     return stands, message_id
 
 
 def log_only(
-    text: InboundText, match: Match, writer: Side | None, status: Status, now: datetime, *, obstacle: str = ""
+    text: InboundText,
+    match: Match,
+    writer: Side | None,
+    status: Status,
+    now: datetime,
+    *,
+    verdict: Verdict = NOTHING_FOUND,
 ) -> tuple[bool, UUID | None]:
     """Write the inbound row of a text that goes to nobody, in the caller's transaction.
 
-    `writer` is None for a stranger; `obstacle` says why a text is BLOCKED. Returns whether the writer is still who was
-    looked up, and the id; without one, the text was stored before.
+    `writer` is None for a stranger; the obstacle of `verdict` says why a text is BLOCKED. Returns whether the writer is
+    still who was looked up, and the id; without one, the text was stored before.
     """
-    row = _row(text, match.virtual_number_id, writer, status, obstacle)
+    row = _row(text, match.virtual_number_id, writer, status, verdict)
     digest = {"digest": digest_number(text.from_number)}
     if not execute_prepared(_LOG_OF_PERSON if writer else _LOG_ANYWAY, row | digest):
         return not writer or bool(execute_prepared(_IS_LOGGED, {"gateway_id": text.gateway_id})), None
@@ -141,23 +176,29 @@ def log_only(
 
 
 def _write_both(
-    text: InboundText, match: Match, sender: Side, counterpart: Side, now: datetime
+    text: InboundText, match: Match, sender: Side, counterpart: Side, verdict: Verdict, now: datetime
 ) -> tuple[bool, UUID | None]:
-    """Write both rows in one statement, each with the same encrypted body, and what its platform is told or asked."""
+    """Write both rows in one statement, mostly with the same encrypted body, and what its platform is told or asked."""
     is_prepared = bool(text.media) or match.is_asked
-    params = _row(text, sender.virtual_number_id, sender, Status.RELAYED) | {
+    body = text.body if verdict.body is None else verdict.body
+    params = _row(text, sender.virtual_number_id, sender, Status.RELAYED, verdict) | {
+        "relay_body": None if verdict.body is None else encrypt(body),
         "relay_id": make_id(),
         "relay_status": Status.PREPARING.value if is_prepared else Status.QUEUED.value,
         "hold_seconds": HOLD_SECONDS if is_prepared else 0,
         "counterpart_id": counterpart.id,
         "counterpart_number_id": counterpart.virtual_number_id,
-        "segments": count_segments(text.body),
+        "segments": count_segments(body),
         "send_for_hours": settings.SEND_FOR_HOURS,
         "revision": match.revision,
     }
     if match.platform_told:
         params |= event_params(**_received(text, params, match, match.platform_told, now))
-    statement = RELAY_STATEMENTS[match.moves_idle_end, match.platform_told is not None, match.is_asked]
+    if verdict.pace:
+        params |= verdict.pace
+    statement = RELAY_STATEMENTS[
+        match.moves_idle_end, match.platform_told is not None, match.is_asked, verdict.pace is not None
+    ]
     [(stands, message_id, has_deliveries)] = execute_prepared(statement, params)
     if message_id and not is_prepared:
         wake_senders()
@@ -184,6 +225,7 @@ def _received(
             reference=match.reference,
             status=Status(row["status"]),
             error_code=row["error_code"],
+            disclosures=row["disclosures"],
             media=text.media,
             now=now,
         ),
@@ -192,7 +234,7 @@ def _received(
 
 
 def _row(
-    text: InboundText, number_id: UUID | None, writer: Side | None, status: Status, obstacle: str = ""
+    text: InboundText, number_id: UUID | None, writer: Side | None, status: Status, verdict: Verdict
 ) -> dict[str, Any]:
     return {
         "id": make_id(),
@@ -206,7 +248,8 @@ def _row(
         "stranger_digest": None if writer else digest_number(text.from_number),
         "body": encrypt(text.body),
         "media_count": len(text.media),
-        "error_code": obstacle if status is Status.BLOCKED else "",
+        "error_code": verdict.obstacle if status is Status.BLOCKED else "",
+        "disclosures": verdict.disclosures,
         "inbound_segments": text.segments or count_segments(text.body),
         "inbound_price": text.price,
         "inbound_currency": text.currency,

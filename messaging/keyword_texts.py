@@ -1,4 +1,4 @@
-"""Answer the texts that are for the service itself: STOP, START, HELP, and YES when that was asked for."""
+"""Answer the texts that are for the service itself: STOP, START, HELP, REPORT, and YES when that was asked for."""
 
 from datetime import datetime
 from uuid import UUID
@@ -8,7 +8,9 @@ from django.conf import settings
 from django.db import transaction
 from phonenumbers import PhoneNumberType
 
-from chats.lookup import Match, Side
+from chats.countries import may_be_answered
+from chats.lookup import SENDER_BLOCKED, Match, Side
+from chats.restrictions import report_counterpart
 from messaging.gateways import InboundText
 from messaging.inbox import log_only
 from messaging.keywords import Keyword, read_keyword
@@ -16,7 +18,7 @@ from messaging.models import Message, OptOut
 from messaging.opt_outs import Person, Said, find_asked, find_opt_outs, lock_person, opt_in, opt_out, record_consent
 from messaging.outbox import queue_text, queue_text_to_stranger
 from messaging.reading import read
-from messaging.writing import write_to, write_to_stranger
+from messaging.writing import queue_automatic_text, write_to, write_to_stranger
 from platforms.models import Platform
 from platforms.templates import TemplateKind
 from proxy_project.encryption import digest_number
@@ -27,10 +29,11 @@ _ASSIST_STOP = frozenset({"stop", "end", "quit", "cancel", "unsubscribe"})
 _ASSIST = _ASSIST_STOP | {"help", "start"}
 
 
-def read_request(text: InboundText, match: Match) -> Keyword | None:
+def read_request(text: InboundText, match: Match, writer: Side | None) -> Keyword | None:
     """Return what a text asks of the service; None for one that is for the counterpart, or for nobody.
 
-    START and YES ask for something only from who has opted out, and YES also from who was asked for it.
+    START and YES ask for something only from who has opted out, and YES also from who was asked for it; REPORT from a
+    `writer` who is in a chat, or was until it ended, unless they are blocked; opting out is open to all.
     """
     if text.undeliverable or text.media or not (match.virtual_number_id and (match.sender or text.can_be_answered)):
         return None
@@ -39,6 +42,8 @@ def read_request(text: InboundText, match: Match) -> Keyword | None:
         # Vonage stops texts to them, whatever the platform thinks of the word.
         return Keyword.STOP
     if keyword in (Keyword.STOP, Keyword.HELP):
+        return keyword
+    if keyword is Keyword.REPORT and writer and not match.was_replaced and match.restriction != SENDER_BLOCKED:
         return keyword
     if keyword in (Keyword.START, Keyword.YES):
         person = _describe(text, match)
@@ -96,7 +101,7 @@ class _Asked:
             queue_text(kind=Message.Kind.CONSENT, recipient=self.writer, body=body, once_key=once_key)
             return body
         body = write_to_stranger(kind=kind, platform=self._platform)
-        if self.text.can_be_answered:
+        if self.text.can_be_answered and may_be_answered(self.text.from_number, self.person.virtual_number_id):
             queue_text_to_stranger(
                 kind=Message.Kind.CONSENT,
                 virtual_number_id=self.person.virtual_number_id,
@@ -133,11 +138,23 @@ def _answer_help(asked: _Asked) -> None:
     asked.answer(TemplateKind.HELP, once_key=f"help:{who}:{asked.now:%Y-%m-%dT%H:%M}")
 
 
+def _answer_report(asked: _Asked) -> None:
+    """Not as an answer to STOP: to somebody who has opted out it is not sent."""
+    assert asked.writer  # read_request
+    report_counterpart(chat_id=asked.writer.chat_id, reporter_id=asked.writer.id, now=asked.now)
+    queue_automatic_text(
+        kind=TemplateKind.REPORTED,
+        recipient=asked.writer,
+        once_key=f"report:{asked.writer.id}:{asked.now:%Y-%m-%dT%H}",
+    )
+
+
 _ANSWERS = {
     Keyword.STOP: _answer_stop,
     Keyword.START: _answer_start,
     Keyword.YES: _answer_yes,
     Keyword.HELP: _answer_help,
+    Keyword.REPORT: _answer_report,
 }
 
 

@@ -16,7 +16,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_l
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from chats.models import VirtualNumber
+from chats.models import Report, VirtualNumber
 from messaging.models import GatewayAccount
 from messaging.pauses import ACCOUNT
 from platforms.models import Platform
@@ -45,6 +45,16 @@ _LATEST = """
       FROM (SELECT direction, status FROM messaging_message ORDER BY position DESC LIMIT %s) AS latest
      GROUP BY direction, status ORDER BY direction, status
 """
+# By the same index: why texts were not passed on, and what rules on disclosures found.
+_LATEST_STOPPED = """
+    WITH latest AS MATERIALIZED (
+        SELECT direction, status, error_code, disclosures FROM messaging_message ORDER BY position DESC LIMIT %s
+    )
+    SELECT 'blocked', error_code, count(*) FROM latest WHERE direction = 'in' AND status = 'blocked' GROUP BY error_code
+    UNION ALL
+    SELECT 'disclosed', kind, count(*) FROM latest CROSS JOIN unnest(disclosures) AS kind GROUP BY kind
+    ORDER BY 1, 2
+"""
 
 
 @require_GET
@@ -70,6 +80,10 @@ class _SharedState(Collector):
         yield from _collect_pending()
         yield from _collect_latest()
         yield from _collect_attachments()
+        yield from _collect_stopped()
+        # By the constraint one_open_report_a_reporter.
+        reports = Report.objects.filter(handled_at=None).count()
+        yield _gauge("open_reports", "Reports of participants that nobody has handled.", reports)
 
     def describe(self) -> list[Metric]:
         # Nothing is read from the database when it is registered.
@@ -159,6 +173,25 @@ def _collect_latest() -> Iterator[Metric]:
         for direction, status, count in cursor.fetchall():
             latest.add_metric([direction, status], count)
     yield latest
+
+
+def _collect_stopped() -> Iterator[Metric]:
+    blocked = GaugeMetricFamily(
+        "texting_latest_blocked",
+        f"How many of the latest {LATEST_TEXTS:,} texts in the log were not passed on, by why.",
+        labels=["reason"],
+    )
+    disclosed = GaugeMetricFamily(
+        "texting_latest_disclosures",
+        f"How many of the latest {LATEST_TEXTS:,} texts in the log held what a rule does not let pass, by kind.",
+        labels=["kind"],
+    )
+    with connection.cursor() as cursor:
+        cursor.execute(_LATEST_STOPPED, [LATEST_TEXTS])
+        for what, label, count in cursor.fetchall():
+            (blocked if what == "blocked" else disclosed).add_metric([label], count)
+    yield blocked
+    yield disclosed
 
 
 def _gauge(name: str, meaning: str, value: float | datetime | None) -> Metric:

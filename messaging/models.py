@@ -3,6 +3,7 @@
 from typing import NamedTuple
 from uuid import UUID
 
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import Func, Q, Value
 from django.db.models.functions import Now
@@ -134,6 +135,9 @@ class Message(models.Model):
     channel = models.CharField(max_length=3, choices=Channel, default=Channel.SMS, db_default=Channel.SMS)
     # How many attachments came with it, or go with it: its own, or those of the message it relays.
     media_count = models.PositiveSmallIntegerField(default=0, db_default=0)
+
+    # What in an inbound text gives its writer away (messaging.disclosure.Kind), where a rule does not let it pass.
+    disclosures = ArrayField(models.CharField(max_length=7), null=True)
 
     # When a platform wants its text to go, unless that was at once.
     send_at = models.DateTimeField(null=True)

@@ -6,10 +6,13 @@ A sender asks when it claims a text, with the rows as they are then: what was qu
 from dataclasses import dataclass
 from datetime import UTC, datetime, time
 
+from django.conf import settings
+
+from chats.countries import COUNTRY_NOT_ALLOWED, is_allowed
 from chats.opted_out import is_opted_out
 from messaging.gateways import ErrorKind, Outcome, SendError
 from messaging.quiet_hours import find_morning, find_zones
-from messaging.withdrawals import OPTED_OUT, REPLACED, Withdrawal
+from messaging.withdrawals import BLOCKED, OPTED_OUT, REPLACED, RESTRICTED, Withdrawal
 
 # What people write, and what answers them, goes at any time.
 KINDS_FOR_DAYTIME = ("introduction", "platform", "closing")
@@ -28,6 +31,13 @@ WHAT_STANDS_IN_THE_WAY = f"""
         platform_id="platform.id",
     )
 } THEN 'opted_out'
+         WHEN participant.blocked_at IS NOT NULL THEN 'blocked'
+         WHEN EXISTS (
+                  SELECT FROM messaging_message AS inbound
+                    JOIN chats_participant AS writer ON writer.id = inbound.participant_id
+                   WHERE inbound.id = claimed.relays_id
+                     AND (writer.muted_at IS NOT NULL OR writer.blocked_at IS NOT NULL)
+              ) THEN 'restricted'
          WHEN participant.awaits_consent AND claimed.kind NOT IN {_BEFORE_YES} THEN 'unconfirmed'
     END
 """
@@ -35,8 +45,10 @@ QUIET_HOURS = f"""
     CASE WHEN claimed.kind IN {KINDS_FOR_DAYTIME} THEN platform.quiet_from END,
     platform.quiet_until, COALESCE(participant.time_zone, '')
 """
+COUNTRIES = "platform.allowed_countries"
 
-_WITHDRAWALS = {"replaced": REPLACED, "opted_out": OPTED_OUT}
+_WITHDRAWALS = {"replaced": REPLACED, "opted_out": OPTED_OUT, "blocked": BLOCKED, "restricted": RESTRICTED}
+_ELSEWHERE = Withdrawal(COUNTRY_NOT_ALLOWED, "Phone numbers of its recipient's country are not texted.")
 
 
 class Hold(Exception):
@@ -63,12 +75,13 @@ def make_error(withdrawal: Withdrawal) -> SendError:
 
 @dataclass(frozen=True, slots=True)
 class Obstacle:
-    """What a claim has found out; `what` is of WHAT_STANDS_IN_THE_WAY, the rest of QUIET_HOURS."""
+    """What a claim has found out; `what` is of WHAT_STANDS_IN_THE_WAY, the rest of QUIET_HOURS and COUNTRIES."""
 
     what: str | None = None
     quiet_from: time | None = None
     quiet_until: time | None = None
     time_zone: str = ""
+    allowed_countries: list[str] | None = None
 
     def refuse(self) -> None:
         """Raise SendError when the text must never be sent, and Hold when it must wait for a YES."""
@@ -76,6 +89,11 @@ class Obstacle:
             raise make_error(withdrawal)
         if self.what:
             raise Hold(None)
+
+    def require_country(self, phone_number: str) -> None:
+        """Raise SendError when phone numbers of the recipient's country are not texted, or not any more."""
+        if not is_allowed(phone_number, self.allowed_countries or settings.ALLOWED_COUNTRIES):
+            raise make_error(_ELSEWHERE)
 
     def let_sleep(self, phone_number: str) -> None:
         """Raise Hold when it may be night where the recipient is."""

@@ -1,18 +1,21 @@
 """Decide where an inbound text goes: the one place that says who gets it."""
 
 from datetime import datetime, timedelta
+from uuid import UUID
 
 import structlog
 from django.conf import settings
 from django.db import transaction
 
-from chats.lookup import Match, find_match
-from messaging.failures import tell_of_opt_out
+from chats.countries import may_be_answered
+from chats.lookup import SENDER_BLOCKED, Match, Side, find_match
 from messaging.gateways import InboundText
 from messaging.inbox import log_and_relay, log_only
 from messaging.keyword_texts import answer_keyword, read_request
 from messaging.models import Message
+from messaging.notices import tell_writer
 from messaging.outbox import queue_text_to_stranger
+from messaging.screening import Verdict, screen_text
 from messaging.writing import queue_automatic_text
 from platforms.templates import TemplateKind
 from proxy_project.encryption import digest_number
@@ -36,20 +39,19 @@ def receive_text(text: InboundText, *, now: datetime) -> Status | None:
     """
     for _ in range(_ATTEMPTS):
         match = find_match(from_number=text.from_number, to_number=text.to_number)
-        if keyword := read_request(text, match):
-            status, writer = Status.KEYWORD, None if _decide(match, now) is Status.UNMATCHED else match.sender
+        status = _decide(match, now)
+        writer = None if status is Status.UNMATCHED else match.sender
+        if keyword := read_request(text, match, writer):
+            status = Status.KEYWORD
             stands, message_id = answer_keyword(keyword, text, match, writer, now)
-        elif match.sender and match.counterpart and not (text.undeliverable or match.counterpart_opted_out):
+        elif not (verdict := screen_text(text, match, now)).obstacle and match.sender and match.counterpart:
             status = Status.RELAYED
-            stands, message_id = log_and_relay(text, match, match.sender, match.counterpart, now)
+            stands, message_id = _relay(text, match, match.sender, match.counterpart, verdict, now)
         else:
-            status = _decide(match, now)
             with transaction.atomic():
-                writer = None if status is Status.UNMATCHED else match.sender
-                obstacle = _name_obstacle(text, match)
-                stands, message_id = log_only(text, match, writer, status, now, obstacle=obstacle)
+                stands, message_id = log_only(text, match, writer, status, now, verdict=verdict)
                 if message_id:
-                    _answer(text, match, status, now)
+                    _answer(text, match, status, verdict, now)
         if not stands:
             continue
         if message_id is None:
@@ -60,8 +62,21 @@ def receive_text(text: InboundText, *, now: datetime) -> Status | None:
     raise ChatKeepsChanging
 
 
+def _relay(
+    text: InboundText, match: Match, sender: Side, counterpart: Side, verdict: Verdict, now: datetime
+) -> tuple[bool, UUID | None]:
+    """Pass on what may be; if that is not all of it, its writer is told."""
+    if not verdict.disclosures:
+        return log_and_relay(text, match, sender, counterpart, verdict, now)
+    with transaction.atomic():
+        stands, message_id = log_and_relay(text, match, sender, counterpart, verdict, now)
+        if message_id:
+            tell_writer(sender, verdict, now)
+    return stands, message_id
+
+
 def _decide(match: Match, now: datetime) -> Status:
-    """Say why a text goes to nobody."""
+    """Say why a text goes to nobody, when it does."""
     if match.counterpart:
         return Status.BLOCKED
     if match.sender and match.ended_at:
@@ -72,8 +87,10 @@ def _decide(match: Match, now: datetime) -> Status:
     return Status.UNMATCHED
 
 
-def _answer(text: InboundText, match: Match, status: Status, now: datetime) -> None:
+def _answer(text: InboundText, match: Match, status: Status, verdict: Verdict, now: datetime) -> None:
     """Tell the writer that nobody got it, as often as is polite, and never to somebody else."""
+    if match.restriction == SENDER_BLOCKED:
+        return
     if status is Status.UNMATCHED:
         _answer_stranger(text, match, now)
     elif match.sender and status is Status.LATE:
@@ -84,17 +101,15 @@ def _answer(text: InboundText, match: Match, status: Status, now: datetime) -> N
     elif match.sender and match.is_scheduled:
         once_a_chat = f"early:{match.sender.id}"
         queue_automatic_text(kind=TemplateKind.CHAT_NOT_STARTED, recipient=match.sender, once_key=once_a_chat)
-    elif match.sender and not text.undeliverable:
-        tell_of_opt_out(match.sender, now)
     elif match.sender:
-        kind = TemplateKind(f"cannot_pass_on_{text.undeliverable}")
-        once_a_minute = f"{text.undeliverable}:{match.sender.id}:{now:%Y-%m-%dT%H:%M}"
-        queue_automatic_text(kind=kind, recipient=match.sender, once_key=once_a_minute)
+        tell_writer(match.sender, verdict, now)
 
 
 def _answer_stranger(text: InboundText, match: Match, now: datetime) -> None:
     """Answer once a day, and only a number that is a person's: machines would answer back."""
     if not (settings.STRANGER_REPLY and match.virtual_number_id and text.can_be_answered):
+        return
+    if not may_be_answered(text.from_number, match.virtual_number_id):
         return
     who = digest_number(text.from_number).hex()[:32]
     queue_text_to_stranger(
@@ -103,9 +118,3 @@ def _answer_stranger(text: InboundText, match: Match, now: datetime) -> None:
         body=settings.STRANGER_REPLY,
         once_key=f"stranger:{match.virtual_number_id}:{who}:{now:%Y-%m-%d}",
     )
-
-
-def _name_obstacle(text: InboundText, match: Match) -> str:
-    if match.is_scheduled:
-        return "not_started"
-    return text.undeliverable or ("counterpart_opted_out" if match.counterpart_opted_out else "")

@@ -1,4 +1,5 @@
-"""Hold back texts that must not be sent any more: their recipient was replaced or erased, or has opted out."""
+"""Hold back texts that must not be sent any more: their recipient was replaced, erased or blocked, or has opted out,
+or their writer is muted."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,6 +23,8 @@ class Withdrawal:
 REPLACED = Withdrawal("recipient_replaced", "Its recipient was replaced by somebody else before it was sent.")
 ERASED = Withdrawal("erased", "Somebody in the chat was erased before it was sent.")
 OPTED_OUT = Withdrawal("recipient_opted_out", "Its recipient has opted out.", Message.ErrorKind.OPT_OUT.value)
+BLOCKED = Withdrawal("recipient_blocked", "Its recipient was blocked before it was sent.")
+RESTRICTED = Withdrawal("writer_restricted", "Its writer was muted or blocked before it was sent.")
 
 # By the indexes message_pending_by_person, message_held_by_person and, for what is scheduled, that of the chat's
 # transcript. What is on the wire stays SENDING; when it comes back to the queue, messaging.obstacles finds it.
@@ -43,6 +46,38 @@ _WITHDRAW = """
        AND status IN ('scheduled', 'preparing', 'queued', 'unconfirmed', 'held')
     RETURNING id
 """
+
+
+# What a muted or blocked person has texted. By the same indexes: of the counterpart's texts that wait, there are few.
+_WITHDRAW_RELAYS = """
+    WITH counterpart AS (
+        SELECT other.id FROM chats_participant AS writer
+          JOIN chats_participant AS other ON other.chat_id = writer.chat_id AND other.id <> writer.id
+         WHERE writer.id = %(participant_id)s
+    )
+    UPDATE messaging_message AS relay
+       SET status = 'failed', due_at = NULL, failed_at = now(), error_code = %(code)s, error_detail = %(detail)s,
+           error_kind = %(kind)s
+     WHERE id IN (
+               SELECT id FROM messaging_message
+                WHERE participant_id IN (SELECT id FROM counterpart) AND direction = 'out'
+                  AND status IN ('preparing', 'queued', 'unconfirmed')
+                UNION ALL
+               SELECT id FROM messaging_message
+                WHERE participant_id IN (SELECT id FROM counterpart) AND direction = 'out' AND status = 'held')
+       AND status IN ('preparing', 'queued', 'unconfirmed', 'held')
+       AND EXISTS (SELECT FROM messaging_message AS inbound
+                    WHERE inbound.id = relay.relays_id AND inbound.participant_id = %(participant_id)s)
+    RETURNING relay.id
+"""
+
+
+def withdraw_relays_of(*, participant_id: UUID) -> None:
+    """Fail what a participant has texted and what still waits to be passed on; tell the platform, and nobody else."""
+    why = RESTRICTED
+    params = {"participant_id": participant_id, "code": why.code, "detail": why.detail, "kind": why.kind}
+    if withdrawn := [message_id for (message_id,) in execute_prepared(_WITHDRAW_RELAYS, params)]:
+        record_ends(message_ids=withdrawn)
 
 
 def withdraw_texts(*, participant_ids: Sequence[UUID], why: Withdrawal) -> None:

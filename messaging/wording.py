@@ -4,9 +4,10 @@ English and Spanish in plain GSM-7 characters, short enough for one segment. Of 
 whose fields are all known.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from itertools import combinations
 
-from platforms.templates import TemplateKind, fill_in
+from platforms.templates import TemplateKind, fill_in, find_fields
 
 CHAT_HAS_ENDED = "This chat has ended, so your text was not passed on."
 CHAT_HAS_NOT_STARTED = "This chat has not started yet, so your text was not passed on."
@@ -36,6 +37,28 @@ NOT_PASSED_ON = {
     "empty": "Your text was empty, so it was not passed on.",
     "binary": "Your message was not a text, so it was not passed on.",
     "too_long": "Your text was too long to be passed on. Please send it in parts.",
+}
+
+# By the error code of a text that could have been passed on (messaging.pace, chats.lookup).
+STOPPED = {
+    "too_many": "You have sent very many texts in a short time, so this one was not passed on. Please wait a minute.",
+    "too_many_a_day": "You have sent very many texts today, so this one was not passed on. Please try again tomorrow.",
+    "repeated": "You have sent the same text again and again, so it is not passed on any more.",
+    "loop": "Your texts seem to be automatic answers, so they are not passed on. Please wait a moment and write again.",
+    "recipient_blocked": "Your text was not passed on: the other person cannot be reached here any more.",
+}
+DISCLOSURE_REMOVED = "To protect privacy, your text was passed on without {found} that was in it."
+DISCLOSURE_BLOCKED = "To protect privacy, your text was not passed on: there is {found} in it. Please leave that out."
+REPORTED = (
+    "Thank you for your report. The other person's texts do not reach you any more. The operator of this service "
+    "looks into it."
+)
+# By messaging.disclosure.Kind: what stands in a text instead.
+REMOVED = {
+    "phone": "[phone number removed]",
+    "email": "[e-mail address removed]",
+    "link": "[link removed]",
+    "handle": "[account removed]",
 }
 
 # What stands in a text for attachments that do not go with it, by Attachment.Kind.
@@ -114,11 +137,22 @@ _ENGLISH: Mapping[TemplateKind, tuple[str, ...]] = {
     TemplateKind.OPTED_IN: _sign(OPTED_IN, NO_PLATFORM),
     TemplateKind.CONSENTED: _sign(CONSENTED, NO_PLATFORM),
     TemplateKind.HELP: _sign(HELP, NO_PLATFORM),
+    TemplateKind.DISCLOSURE_REMOVED: (
+        DISCLOSURE_REMOVED,
+        "To protect privacy, your text was passed on without what could give you away.",
+    ),
+    TemplateKind.DISCLOSURE_BLOCKED: (
+        DISCLOSURE_BLOCKED,
+        "To protect privacy, your text was not passed on: something in it could give you away. Please leave that out.",
+    ),
+    **{TemplateKind(f"stopped_{why}"): (text,) for why, text in STOPPED.items()},
+    TemplateKind.REPORTED: (REPORTED,),
     TemplateKind.ATTACHMENT_WITHHELD: (YOURS_WAS_WITHHELD,),
     TemplateKind.ATTACHMENT_MISSING: (YOURS_IS_MISSING,),
     **{TemplateKind(f"cannot_pass_on_{why}"): (text,) for why, text in NOT_PASSED_ON.items()},
     **{TemplateKind(f"withheld_{kind}"): (mark,) for kind, mark in WITHHELD.items()},
     **{TemplateKind(f"missing_{kind}"): (mark,) for kind, mark in MISSING.items()},
+    **{TemplateKind(f"removed_{kind}"): (mark,) for kind, mark in REMOVED.items()},
 }
 _NO_PLATFORM_IN_SPANISH = "Mensajes privados"
 # Without accents, as is usual in texts: GSM-7 has only é of them, and a single ó makes a text cost twice as much.
@@ -182,6 +216,30 @@ _SPANISH: Mapping[TemplateKind, tuple[str, ...]] = {
     TemplateKind.CANNOT_PASS_ON_EMPTY: ("Su mensaje no llevaba texto, por lo que no se ha reenviado.",),
     TemplateKind.CANNOT_PASS_ON_BINARY: ("Su mensaje no era de texto, por lo que no se ha reenviado.",),
     TemplateKind.CANNOT_PASS_ON_TOO_LONG: ("Su mensaje era demasiado largo. Por favor, mandelo por partes.",),
+    TemplateKind.DISCLOSURE_REMOVED: (
+        "Por privacidad, su mensaje se ha reenviado sin {found} que llevaba.",
+        "Por privacidad, su mensaje se ha reenviado sin lo que puede mostrar su identidad.",
+    ),
+    TemplateKind.DISCLOSURE_BLOCKED: (
+        "Por privacidad, su mensaje no se ha reenviado: lleva {found}. Por favor, escriba sin eso.",
+        "Por privacidad, su mensaje no se ha reenviado: lleva algo que puede mostrar su identidad.",
+    ),
+    TemplateKind.STOPPED_TOO_MANY: (
+        "Ha mandado muchos mensajes en poco tiempo: este no se ha reenviado. Por favor, espere un minuto.",
+    ),
+    TemplateKind.STOPPED_TOO_MANY_A_DAY: (
+        "Ha mandado muchos mensajes hoy: este no se ha reenviado. Por favor, pruebe de nuevo manana.",
+    ),
+    TemplateKind.STOPPED_REPEATED: ("Ha mandado lo mismo una y otra vez, por lo que ya no se reenvia.",),
+    TemplateKind.STOPPED_LOOP: (
+        "Sus mensajes parecen respuestas automaticas y no se reenvian. Por favor, espere un poco y escriba de nuevo.",
+    ),
+    TemplateKind.STOPPED_RECIPIENT_BLOCKED: (
+        "Su mensaje no se ha reenviado: ya no se puede hablar por aqui con la otra persona.",
+    ),
+    TemplateKind.REPORTED: (
+        "Gracias por avisar. Los mensajes de la otra persona ya no le llegan. El operador del servicio lo revisara.",
+    ),
     TemplateKind.ATTACHMENT_WITHHELD: (
         "Su contacto o archivo no se ha reenviado, porque puede mostrar su identidad. Por favor, escriba lo necesario.",
     ),
@@ -193,6 +251,10 @@ _SPANISH: Mapping[TemplateKind, tuple[str, ...]] = {
     TemplateKind.MISSING_VIDEO: ("[Un video no se ha podido reenviar.]",),
     TemplateKind.MISSING_VCARD: ("[Un contacto no se ha podido reenviar.]",),
     TemplateKind.MISSING_FILE: ("[Un archivo no se ha podido reenviar.]",),
+    TemplateKind.REMOVED_PHONE: ("[telefono quitado]",),
+    TemplateKind.REMOVED_EMAIL: ("[correo electronico quitado]",),
+    TemplateKind.REMOVED_LINK: ("[enlace quitado]",),
+    TemplateKind.REMOVED_HANDLE: ("[cuenta quitada]",),
 }
 ENGLISH = "en"
 BUILT_IN = {ENGLISH: _ENGLISH, "es": _SPANISH}
@@ -205,8 +267,50 @@ NAMELESS = {
 ASK_AS_WELL = {ENGLISH: "Reply YES to agree.", "es": "Responda YES para aceptar."}
 
 
+_AND = {ENGLISH: " and ", "es": " y "}
+_FOUND = {
+    ENGLISH: {
+        "phone": "a phone number",
+        "email": "an e-mail address",
+        "link": "a link",
+        "handle": "a messenger account",
+    },
+    "es": {
+        "phone": "un telefono",
+        "email": "un correo electronico",
+        "link": "un enlace",
+        "handle": "una cuenta de mensajeria",
+    },
+}
+
+
+def name_found(kinds: Iterable[str], language: str) -> str:
+    """Return in words what gives somebody away, by messaging.disclosure.Kind; in English where there are no others."""
+    language = language.partition("-")[0]
+    if language not in _FOUND:
+        language = ENGLISH
+    return _AND[language].join(_FOUND[language][kind] for kind in kinds)
+
+
 def name_missing_parts(first: int, last: int, total: int) -> str:
     """Return what stands in a long text for the parts of it that did not come; it is part of what was received."""
     if first == last:
         return f"[part {first} of {total} is missing]"
     return f"[parts {first} to {last} of {total} are missing]"
+
+
+def _list_ours() -> Iterable[str]:
+    """Return all that the service says by itself, but for names and marks."""
+    for language, wordings in BUILT_IN.items():
+        for kind, texts in wordings.items():
+            for text in () if kind.is_mark else texts:
+                if "{found}" in text:
+                    for size in range(1, len(_FOUND[language]) + 1):
+                        for kinds in combinations(sorted(_FOUND[language]), size):
+                            yield fill_in(text, {"found": name_found(kinds, language)})
+                elif not find_fields(text):
+                    yield text
+
+
+# When one of these comes back, a machine has sent it.
+OURS = frozenset(_list_ours())

@@ -4,7 +4,7 @@ Templates are read when such a text is queued, and never for a text that is pass
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from uuid import UUID
 
@@ -13,7 +13,7 @@ from cryptography.fernet import InvalidToken
 from chats.models import Chat, Participant
 from messaging.models import Message
 from messaging.outbox import Recipient, queue_text
-from messaging.wording import ASK_AS_WELL, BUILT_IN, ENGLISH, NAMELESS
+from messaging.wording import ASK_AS_WELL, BUILT_IN, ENGLISH, NAMELESS, name_found
 from platforms.models import Platform, Template
 from platforms.templates import (
     LONGEST_VALUE,
@@ -33,6 +33,8 @@ class Reader:
     language: str
     side: int | None
     values: Mapping[str, str] = field(repr=False)
+    # What gives the reader away in a text of theirs, as messaging.disclosure.Kind, to be said in words.
+    found: Sequence[str] = ()
 
 
 def read_templates(*, platform_ids: Collection[UUID], kinds: Collection[TemplateKind]) -> dict[UUID, list[Template]]:
@@ -85,12 +87,13 @@ def write_introduction(*, reader: Reader, platform: Platform, templates: Collect
 
 
 def _say(wordings: Sequence[str], language: str, reader: Reader) -> str:
+    values = {**reader.values, "found": name_found(reader.found, language)} if reader.found else reader.values
     for wording in wordings:
-        if all(reader.values.get(name) for name in find_fields(wording)):
-            return fill_in(wording, reader.values)
+        if all(values.get(name) for name in find_fields(wording)):
+            return fill_in(wording, values)
     if not wordings:
         return ""
-    known = {name: value for name, value in reader.values.items() if value}
+    known = {name: value for name, value in values.items() if value}
     return fill_in(wordings[-1], {**NAMELESS.get(language.partition("-")[0], {}), **known})
 
 
@@ -127,13 +130,20 @@ def _find_built_in(kind: TemplateKind, language: str) -> tuple[Sequence[str], st
     raise AssertionError("There is an English wording of everything.")
 
 
-def queue_automatic_text(*, kind: TemplateKind, recipient: Recipient, once_key: str) -> UUID | None:
-    """Queue an answer of the service to somebody in a chat, or who was in it; None when `once_key` was used already."""
-    body = write_to(participant_id=recipient.id, chat_id=recipient.chat_id, kinds=[kind])[kind]
+def queue_automatic_text(
+    *, kind: TemplateKind, recipient: Recipient, once_key: str, found: Sequence[str] = ()
+) -> UUID | None:
+    """Queue an answer of the service to somebody in a chat, or who was in it; None when `once_key` was used already.
+
+    `found` is what gave them away in what they texted.
+    """
+    body = write_to(participant_id=recipient.id, chat_id=recipient.chat_id, kinds=[kind], found=found)[kind]
     return queue_text(kind=Message.Kind.AUTO_REPLY, recipient=recipient, body=body, once_key=once_key)
 
 
-def write_to(*, participant_id: UUID, chat_id: UUID, kinds: Collection[TemplateKind]) -> dict[TemplateKind, str]:
+def write_to(
+    *, participant_id: UUID, chat_id: UUID, kinds: Collection[TemplateKind], found: Sequence[str] = ()
+) -> dict[TemplateKind, str]:
     """Return what a participant is told, by kind, with what their chat's fields hold now."""
     people = list(
         Participant.objects.filter(chat=chat_id)
@@ -148,6 +158,7 @@ def write_to(*, participant_id: UUID, chat_id: UUID, kinds: Collection[TemplateK
     reader = describe_reader(
         chat=reading.chat, participant=reading, counterpart=names.get(other.pk, "") if other else ""
     )
+    reader = replace(reader, found=found)
     platform = reading.chat.platform
     templates = read_templates(platform_ids=[platform.pk], kinds=kinds).get(platform.pk, [])
     return {kind: write(kind=kind, reader=reader, platform=platform, templates=templates) for kind in kinds}

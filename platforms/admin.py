@@ -42,6 +42,7 @@ admin.site.unregister(Group)
 
 _PAGES = (
     ("Chats", "forum", "chats", "chat"),
+    ("Reports", "flag", "chats", "report"),
     ("Message log", "list_alt", "messaging", "message"),
     ("Attachments", "attachment", "messaging", "attachment"),
     ("Opt-outs", "do_not_disturb_on", "messaging", "optout"),
@@ -75,8 +76,10 @@ def find_icon(request: HttpRequest) -> str:
 class PlatformForm(forms.ModelForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        if "opt_out_scope" in self.fields:
-            self.fields["opt_out_scope"].required = False
+        for name, field in self.fields.items():
+            if name == "opt_out_scope" or name.endswith("_in_texts"):
+                # Left out of a request, it stays as it is.
+                field.required = False
 
     def clean_opt_out_scope(self) -> str:
         """Left out, it stays."""
@@ -134,6 +137,8 @@ class PlatformAdmin(AuditedAdmin, ModelAdmin):
     empty_state = "No platforms yet. Add one to get an API key."
     fields = ("name", "introduction", "language", "cool_down_hours", "keep_for_days", "texts_expire_after_minutes",
               "passes_on_files", "opt_out_scope", "cancel_words_stop", "asks_confirmation", "quiet_from", "quiet_until",
+              "phone_numbers_in_texts", "emails_in_texts", "links_in_texts", "handles_in_texts",
+              "allowed_countries", "texts_per_minute", "texts_per_day",
               "expiring_minutes", "reads_per_minute", "writes_per_minute", "chats_per_day", "records_events",
               "created_at")  # fmt: skip
     readonly_fields = ("created_at",)

@@ -12,7 +12,7 @@ from rest_framework.response import Response
 
 from audit.log import caller_of, record
 from audit.models import Action
-from chats.serializers import StrictSerializer
+from chats.fields import StrictSerializer
 from platforms import approval_schema as docs
 from platforms.api import PlatformView, platform_of
 from platforms.approval import NoHook, SavedHook, find_hook, remove_hook, rotate_hook_secret, set_hook

@@ -21,6 +21,7 @@ class EventType(TextChoices):
     PARTICIPANT_OPTED_OUT = "participant.opted_out"
     PARTICIPANT_OPTED_IN = "participant.opted_in"
     PARTICIPANT_REPLACED = "participant.replaced"
+    PARTICIPANT_REPORTED = "participant.reported"
     NUMBER_RUNNING_OUT = "number.running_out"
     NUMBER_PROBLEM = "number.problem"
     PING = "ping"
@@ -44,6 +45,8 @@ _SARA = {
     "language": "es",
     "phone_number": "+1••••••••23",
     "virtual_number": _VIRTUAL_NUMBER,
+    "muted_at": None,
+    "blocked_at": None,
 }
 _OMAR = {**_SARA, "id": _OMAR_ID, "name": "Omar", "language": None, "phone_number": "+1••••••••24"}
 _CHAT: dict[str, Any] = {
@@ -55,6 +58,7 @@ _CHAT: dict[str, Any] = {
     "participants": [_SARA, _OMAR],
     "former_participants": [],
     "metadata": {"booking": 8812},
+    "disclosures": {"phone_numbers": "redact", "emails": None, "links": None, "handles": None},
     "starts_at": None,
     "expires_at": "2030-01-31T18:00:00Z",
     "idle_timeout_seconds": None,
@@ -71,6 +75,7 @@ _RECEIVED: dict[str, Any] = {
     "status": "relayed",
     "text": "I am at the north exit",
     "attachments": [],
+    "disclosures": [],
     "error": None,
     "segments": None,
     "price": None,
@@ -132,8 +137,9 @@ EVENT_TYPES: dict[EventType, Description] = {
     ),
     EventType.MESSAGE_RECEIVED: Description(
         when="A participant has texted. `status` says what became of it: `relayed`, `late` (the chat has ended), "
-        "`blocked`, or `keyword`: it was for us, such as STOP or HELP. "
-        "`text` is null unless the endpoint includes bodies.",
+        "`blocked`, or `keyword`: it was for us, such as STOP or HELP; `disclosures` what would have given them away, "
+        "and was removed. `text` is null unless the endpoint includes bodies: what was written, also where not all of "
+        "it was passed on.",
         data={"chat": _CHAT_OF, "message": _RECEIVED},
     ),
     EventType.MESSAGE_BLOCKED: Description(
@@ -179,6 +185,11 @@ EVENT_TYPES: dict[EventType, Description] = {
             "participant": {**_OMAR, "id": "0198f2c4-6a10-7c3e-9d55-0b6d4c1f2a16", "name": "Nora"},
             "replaced": _OMAR,
         },
+    ),
+    EventType.PARTICIPANT_REPORTED: Description(
+        when="A participant has texted REPORT: what their counterpart, `participant`, texts is not passed on any more, "
+        "until you or the operator unmute them.",
+        data={"chat": _CHAT_OF, "participant": {**_OMAR, "muted_at": "2030-01-30T09:20:00Z"}, "reporter": _SARA},
     ),
     EventType.NUMBER_RUNNING_OUT: Description(
         when="Somebody has few virtual numbers left for new chats with others: after this chat `chats_left`, of the "

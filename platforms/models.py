@@ -1,5 +1,6 @@
 """Who calls us, what they may use and were answered; and what they are told, events and where to."""
 
+import phonenumbers
 from django.contrib.postgres.fields import ArrayField
 from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator
@@ -39,6 +40,31 @@ def _limit_field(what: str) -> "models.PositiveIntegerField[int | None, int | No
         validators=[MaxValueValidator(LARGEST_LIMIT)],
         help_text=f"{what} Empty: what the service's settings say. 0: no limit.",
     )
+
+
+class DisclosureRule(models.TextChoices):
+    """What becomes of a text that holds something by which people could reach each other without us."""
+
+    PASS = "pass", "pass: it is passed on as it is"
+    REDACT = "redact", "redact: it is passed on without that"
+    BLOCK = "block", "block: it is not passed on"
+
+
+def _rule_field(what: str) -> "models.CharField[str, str]":
+    return models.CharField(
+        f"{what} in texts",
+        max_length=6,
+        choices=DisclosureRule,
+        default=DisclosureRule.PASS,
+        db_default=DisclosureRule.PASS.value,
+        help_text="Their writer is told. A chat may have a rule of its own.",
+    )
+
+
+def validate_country(code: str) -> None:
+    """Raise ValidationError unless `code` is a country that has phone numbers."""
+    if code not in phonenumbers.SUPPORTED_REGIONS:
+        raise ValidationError("Use ISO 3166 codes of two capital letters, such as US.", code="unknown_country")
 
 
 class Platform(models.Model):
@@ -143,7 +169,21 @@ class Platform(models.Model):
     )
     # When it was last told that a person will soon have no virtual number left; only chats.services moves it.
     running_out_at = models.DateTimeField(null=True, editable=False)
+    phone_numbers_in_texts = _rule_field("phone numbers")
+    emails_in_texts = _rule_field("e-mail addresses")
+    links_in_texts = _rule_field("links")
+    handles_in_texts = _rule_field("messenger names")
+    allowed_countries = ArrayField(
+        models.CharField(max_length=2, validators=[validate_country]),
+        blank=True,
+        default=list,
+        db_default=[],
+        help_text="ISO 3166 codes, separated by commas: only phone numbers of these countries are texted. "
+        "Empty: what the service's settings say.",
+    )
     # None: the service's own limit (settings); 0: no limit.
+    texts_per_minute = _limit_field("Texts of one person in a chat that are passed on, a minute.")
+    texts_per_day = _limit_field("Texts of one person in a chat that are passed on, a day.")
     reads_per_minute = _limit_field("Requests that read (GET), a minute.")
     writes_per_minute = _limit_field("Requests that change something, a minute.")
     chats_per_day = _limit_field("New chats, a day.")

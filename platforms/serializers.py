@@ -6,7 +6,7 @@ from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from chats.serializers import StrictSerializer
+from chats.fields import StrictSerializer
 from platforms.endpoints import BadUrl, check_endpoint_url
 from platforms.event_types import EventType
 from platforms.events import read_data

@@ -14,10 +14,10 @@ English. `es-MX` falls back to `es`.
 """
 SAVE_TEMPLATE = f"""\
 Adds a template, or replaces yours of the same `kind`, `language` and `side`. In braces it may name
-{", ".join(f"`{{{field}}}`" for field in list_fields(TemplateKind.REPLACEMENT))} (`{{former}}` only in a `replacement`;
-in a mark, nothing): `{{metadata.car}}` is the value of `car` in the chat's `metadata`, if that is a string or a number.
-Names that are not known are left to general words, and other fields left out, as is any value that could be a phone
-number (seven digits or more).
+{", ".join(f"`{{{field}}}`" for field in list_fields(TemplateKind.REPLACEMENT))} (`{{former}}` only in a `replacement`,
+where the texts about disclosures have `{{found}}`; in a mark, nothing): `{{metadata.car}}` is the value of `car` in the
+chat's `metadata`, if that is a string or a number. Names that are not known are left to general words, and other fields
+left out, as is any value that could be a phone number (seven digits or more).
 
 Refused are unknown fields, phone numbers, an introduction that does not say how to opt out (STOP), a `consent_request`
 that does not say how to agree (YES) either, and what takes too many segments with long names. A `consent_request` is

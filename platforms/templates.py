@@ -44,6 +44,14 @@ class TemplateKind(TextChoices):
     CANNOT_PASS_ON_EMPTY = "cannot_pass_on_empty", "texted nothing"
     CANNOT_PASS_ON_BINARY = "cannot_pass_on_binary", "texted binary data"
     CANNOT_PASS_ON_TOO_LONG = "cannot_pass_on_too_long", "texted too much"
+    DISCLOSURE_REMOVED = "disclosure_removed", "texted what gives them away, which was removed"
+    DISCLOSURE_BLOCKED = "disclosure_blocked", "texted what gives them away, which was not passed on"
+    STOPPED_TOO_MANY = "stopped_too_many", "texted too often in a minute"
+    STOPPED_TOO_MANY_A_DAY = "stopped_too_many_a_day", "texted too often in a day"
+    STOPPED_REPEATED = "stopped_repeated", "texted the same again and again"
+    STOPPED_LOOP = "stopped_loop", "texted as fast as a machine"
+    STOPPED_RECIPIENT_BLOCKED = "stopped_recipient_blocked", "the counterpart was blocked"
+    REPORTED = "reported", "texted REPORT"
     ATTACHMENT_WITHHELD = "attachment_withheld", "attached what could give them away"
     ATTACHMENT_MISSING = "attachment_missing", "attached what could not be fetched"
     WITHHELD_VCARD = "withheld_vcard", "mark: a contact card was withheld"
@@ -53,15 +61,26 @@ class TemplateKind(TextChoices):
     MISSING_VIDEO = "missing_video", "mark: a video is missing"
     MISSING_VCARD = "missing_vcard", "mark: a contact card is missing"
     MISSING_FILE = "missing_file", "mark: a file is missing"
+    REMOVED_PHONE = "removed_phone", "mark: a phone number was removed"
+    REMOVED_EMAIL = "removed_email", "mark: an e-mail address was removed"
+    REMOVED_LINK = "removed_link", "mark: a link was removed"
+    REMOVED_HANDLE = "removed_handle", "mark: a messenger account was removed"
 
     @property
     def is_mark(self) -> bool:
-        return self.value.startswith(("withheld_", "missing_"))
+        return self.value.startswith(("withheld_", "missing_", "removed_"))
 
 
 _INTRODUCTIONS = (TemplateKind.INTRODUCTION, TemplateKind.CONSENT_REQUEST)
 _FIELDS = ("name", "counterpart", "platform", "reference")
 _FORMER = "former"
+# What gives somebody away, in words: a phone number and a link.
+_FOUND = "found"
+_OTHER_FIELDS = {
+    TemplateKind.REPLACEMENT: [_FORMER],
+    TemplateKind.DISCLOSURE_REMOVED: [_FOUND],
+    TemplateKind.DISCLOSURE_BLOCKED: [_FOUND],
+}
 _METADATA = re.compile(r"metadata\.[A-Za-z0-9_-]{1,40}")
 _FIELD = re.compile(r"\{([A-Za-z0-9_.-]+)\}")
 
@@ -70,8 +89,8 @@ def list_fields(kind: TemplateKind) -> list[str]:
     """Return what a template of this kind may name in braces."""
     if kind.is_mark:
         return []
-    former = [_FORMER] if kind is TemplateKind.REPLACEMENT else []
-    return [*_FIELDS, *former, "metadata.…"]
+    others = _OTHER_FIELDS.get(kind, [])
+    return [*_FIELDS, *others, "metadata.…"]
 
 
 def find_fields(text: str) -> list[str]:

@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import environ
+import phonenumbers
 from cryptography.fernet import Fernet
 from django.core.exceptions import ImproperlyConfigured
 
@@ -79,6 +80,13 @@ class Configuration:
         if not value >= minimum:
             self._problems.append(f"{name} must be a number of at least {minimum:g}.")
         return value
+
+    def countries(self, name: str) -> list[str]:
+        """Return ISO 3166 codes of countries that have phone numbers."""
+        codes = [code.strip().upper() for code in self.env.list(name, default=[]) if code.strip()]
+        if unknown := sorted(set(codes) - phonenumbers.SUPPORTED_REGIONS):
+            self._problems.append(f"{name} holds what is no ISO 3166 code, such as US: {', '.join(unknown)}.")
+        return codes
 
     def json_object(self, name: str) -> dict[str, Any]:
         """Return a JSON object; without a value, an empty one."""

@@ -73,6 +73,14 @@ if SEND_LEASE_SECONDS < 2 * SEND_TIMEOUT_SECONDS + 1:
 # --- For how long what people wrote is kept; 0 is for ever ---------------------------------------------------
 KEEP_FOR_DAYS = int(_config.number("KEEP_FOR_DAYS", 365, minimum=0))
 KEEP_STRANGERS_FOR_DAYS = _config.number("KEEP_STRANGERS_FOR_DAYS", 30, minimum=0)
+# --- What people may not do to each other; 0 is no limit ---------------------------------------------------
+TEXTS_PER_MINUTE = int(_config.number("TEXTS_PER_MINUTE", 300, minimum=0))
+TEXTS_PER_DAY = int(_config.number("TEXTS_PER_DAY", 2_000, minimum=0))
+REPEATED_TEXTS = int(_config.number("REPEATED_TEXTS", 10, minimum=0))
+REPEATED_TEXTS_MINUTES = _config.number("REPEATED_TEXTS_MINUTES", 30, minimum=0.1)
+QUICK_ANSWERS = int(_config.number("QUICK_ANSWERS", 15, minimum=0))
+QUICK_ANSWER_SECONDS = _config.number("QUICK_ANSWER_SECONDS", 10, minimum=0.1)
+ALLOWED_COUNTRIES = _config.countries("ALLOWED_COUNTRIES")
 
 # --- What people attach -----------------------------------------------------------------------------------
 VONAGE_MEDIA_HOSTS = env.list("VONAGE_MEDIA_HOSTS", default=["api*.nexmo.com", "api*.vonage.com"])
@@ -291,6 +299,7 @@ SPECTACULAR_SETTINGS = {
         "EventType": "platforms.event_types.EventType",
         "TemplateKind": "platforms.templates.TemplateKind",
         "TemplateSide": "platforms.models.Template.Side",
+        "DisclosureRule": "platforms.models.DisclosureRule",
     },
     "SERVE_INCLUDE_SCHEMA": False,
     # What is sent and what is shown differ, such as in what may be empty.

@@ -30,4 +30,5 @@ def _execute(sql: str, params: Mapping[str, Any], *, prepare: bool) -> list[tupl
     connection.ensure_connection()
     with connection.wrap_database_errors, psycopg.Cursor(connection.connection) as cursor:
         cursor.execute(sql, params, prepare=prepare)
-        return cursor.fetchall() if cursor.description else []
+        # Not by its description, which makes an object of each column: 0.1 ms for the lookup of a text.
+        return [] if cursor.rownumber is None else cursor.fetchall()

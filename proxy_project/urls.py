@@ -6,14 +6,18 @@ from django.views.decorators.cache import cache_page
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
 from chats.views import (
+    BlockView,
     ChatMessagesView,
     ChatsView,
     EndChatView,
+    MuteView,
     OneChatView,
     OneMessageView,
     ReopenChatView,
     ReplaceParticipantView,
     TranscriptView,
+    UnblockView,
+    UnmuteView,
     VirtualNumbersView,
 )
 from messaging import webhooks
@@ -44,6 +48,10 @@ urlpatterns = [
     path("chats/<uuid:chat_id>/end", EndChatView.as_view()),
     path("chats/<uuid:chat_id>/reopen", ReopenChatView.as_view()),
     path("chats/<uuid:chat_id>/participants/<uuid:participant_id>/replace", ReplaceParticipantView.as_view()),
+    path("chats/<uuid:chat_id>/participants/<uuid:participant_id>/mute", MuteView.as_view()),
+    path("chats/<uuid:chat_id>/participants/<uuid:participant_id>/unmute", UnmuteView.as_view()),
+    path("chats/<uuid:chat_id>/participants/<uuid:participant_id>/block", BlockView.as_view()),
+    path("chats/<uuid:chat_id>/participants/<uuid:participant_id>/unblock", UnblockView.as_view()),
     path("virtual-numbers", VirtualNumbersView.as_view()),
     path("erasures", ErasuresView.as_view()),
     path("usage", UsageView.as_view()),

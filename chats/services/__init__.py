@@ -6,6 +6,7 @@ its name. Whoever moves a chat locks its row first (`lock_chat`); docs/decisions
 
 from chats.services.admission import (
     ANY_NUMBER,
+    CountryNotAllowed,
     NumberChoice,
     Person,
     PersonIsVirtualNumber,
@@ -28,7 +29,14 @@ from chats.services.numbers import (
 from chats.services.reopening import VirtualNumberTaken, WasErased, reopen_chat
 from chats.services.replacing import AlreadyReplaced, replace_participant
 from chats.services.starting import ReferenceTaken, StartedChat, start_chat, start_due_chats
-from chats.services.texting import HasNotStarted, RecipientOptedOut, UnknownRecipient, send_platform_text
+from chats.services.texting import (
+    HasNotStarted,
+    RecipientBlocked,
+    RecipientNotAllowed,
+    RecipientOptedOut,
+    UnknownRecipient,
+    send_platform_text,
+)
 from chats.services.times import ImpossibleTime
 
 __all__ = [
@@ -38,6 +46,7 @@ __all__ = [
     "SLOWEST_RATE",
     "AlreadyReplaced",
     "CannotAddVirtualNumber",
+    "CountryNotAllowed",
     "HasEnded",
     "HasNotStarted",
     "HasStarted",
@@ -45,6 +54,8 @@ __all__ = [
     "NumberChoice",
     "Person",
     "PersonIsVirtualNumber",
+    "RecipientBlocked",
+    "RecipientNotAllowed",
     "RecipientOptedOut",
     "ReferenceTaken",
     "SamePerson",

@@ -10,6 +10,7 @@ from django.conf import settings
 from django.db.models import Q
 
 from chats.allocation import ChosenNumbers, CountryMatch, Seeker, choose_virtual_numbers
+from chats.countries import find_allowed_countries
 from chats.models import Chat, VirtualNumber
 from chats.phone_numbers import PhoneNumber
 from chats.pool import forecast_pool
@@ -64,6 +65,14 @@ class PersonIsVirtualNumber(Exception):
         self.index = index
 
 
+class CountryNotAllowed(Exception):
+    """The phone number of the person at `index` is of a country that the platform does not text."""
+
+    def __init__(self, index: int) -> None:
+        super().__init__("Phone numbers of this country are not texted: ask the operator of the service to allow it.")
+        self.index = index
+
+
 class UnknownVirtualNumber(Exception):
     """The platform has no virtual number of this id or number."""
 
@@ -76,6 +85,14 @@ def refuse_virtual_numbers(*phone_numbers: str) -> None:
     """Raise PersonIsVirtualNumber when one of `phone_numbers`, in E.164, is a virtual number."""
     for number in VirtualNumber.objects.filter(number__in=phone_numbers).values_list("number", flat=True):
         raise PersonIsVirtualNumber(phone_numbers.index(number))
+
+
+def refuse_countries(platform: Platform, *phone_numbers: PhoneNumber) -> None:
+    """Raise CountryNotAllowed when `platform` may not text the country of one of `phone_numbers`."""
+    allowed = find_allowed_countries(platform)
+    for index, number in enumerate(phone_numbers):
+        if allowed and number.country not in allowed:
+            raise CountryNotAllowed(index)
 
 
 def find_named_number(*, platform: Platform, choice: NumberChoice) -> UUID | None:

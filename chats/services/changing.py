@@ -19,10 +19,10 @@ class HasStarted(Exception):
 
 
 def change_chat(*, chat_id: UUID, changes: Mapping[str, Any], now: datetime) -> Chat:
-    """Change `starts_at`, `expires_at`, `idle_timeout_seconds` and `metadata` to what `changes` has; return the chat.
+    """Change times, `metadata` and the rules on disclosures to what `changes` has, by field; return the chat.
 
     A time that is not in it stays. None takes an end away. A new idle timeout counts from now. Raises
-    Chat.DoesNotExist, HasEnded (metadata can still be changed), HasStarted and ImpossibleTime.
+    Chat.DoesNotExist, HasEnded (metadata and rules can still be changed), HasStarted and ImpossibleTime.
     """
     with transaction.atomic():
         chat = lock_chat(chat_id)

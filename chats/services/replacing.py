@@ -14,6 +14,7 @@ from chats.services.admission import (
     SamePerson,
     find_named_number,
     give_numbers,
+    refuse_countries,
     refuse_virtual_numbers,
 )
 from chats.services.locking import HasEnded, Raced, decide_until_settled, find_people, lock_chat, lock_people
@@ -44,8 +45,8 @@ def replace_participant(
     stay. When this was done before, for the same phone number, the chat is returned as it is.
 
     Raises Chat.DoesNotExist, Participant.DoesNotExist, HasEnded, AlreadyReplaced, SamePerson, PersonIsVirtualNumber,
-    UnknownVirtualNumber, VirtualNumberTakesNoChats, and NoFreeNumber of chats.allocation, whose first person is the
-    new one.
+    CountryNotAllowed, UnknownVirtualNumber, VirtualNumberTakesNoChats, and NoFreeNumber of chats.allocation,
+    whose first person is the new one.
     """
     digest = digest_number(phone_number.e164)
 
@@ -66,6 +67,7 @@ def replace_participant(
             raise HasEnded("The chat has ended. Reopen it first.")
         if digest in expected:
             raise SamePerson("Somebody in this chat has this phone number already.")
+        refuse_countries(chat.platform, phone_number)
         refuse_virtual_numbers(phone_number.e164)
         seeker = Seeker(
             phone_digest=digest,

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any
 
 from django.db import transaction
@@ -18,6 +19,7 @@ from chats.services.admission import (
     SamePerson,
     find_named_number,
     give_numbers,
+    refuse_countries,
     refuse_virtual_numbers,
 )
 from chats.services.ending import EXPIRED, end_locked_chats
@@ -51,14 +53,16 @@ def start_chat(
     starts_at: datetime | None = None,
     idle_timeout_seconds: int | None = None,
     choice: NumberChoice = ANY_NUMBER,
+    disclosures: Mapping[str, str] = MappingProxyType({}),
 ) -> StartedChat:
     """Open a chat between two people, each on a virtual number, and queue an introduction to each of them.
 
     With `starts_at` it is scheduled: the numbers are theirs from now on, and the rest happens then. When the
-    platform has used `reference` for the same people, this returns that chat, whatever became of it.
+    platform has used `reference` for the same people, this returns that chat, whatever became of it. `disclosures`
+    has the rules that differ from the platform's, by the names of the chat's fields.
 
-    Raises SamePerson, ReferenceTaken, ImpossibleTime, PersonIsVirtualNumber, UnknownVirtualNumber,
-    VirtualNumberTakesNoChats, and NoFreeNumber of chats.allocation.
+    Raises SamePerson, ReferenceTaken, ImpossibleTime, PersonIsVirtualNumber, CountryNotAllowed,
+    UnknownVirtualNumber, VirtualNumberTakesNoChats, and NoFreeNumber of chats.allocation.
     """
     first, second = people
     if first.phone_number == second.phone_number:
@@ -73,6 +77,7 @@ def start_chat(
             return StartedChat(chat=chat, created=False)
         refuse_past_times(starts_at=starts_at, expires_at=expires_at, now=now)
         refuse_wrong_order(starts_at=starts_at, expires_at=expires_at)
+        refuse_countries(platform, *(person.phone_number for person in people))
         refuse_virtual_numbers(*(person.phone_number.e164 for person in people))
         chat = Chat(
             platform=platform,
@@ -82,6 +87,7 @@ def start_chat(
             expires_at=expires_at,
             idle_timeout_seconds=idle_timeout_seconds,
             metadata=dict(metadata),
+            **disclosures,
         )
         chat.idle_ends_at = None if starts_at else find_idle_end(chat, now)
         participants = _create(chat, people, digests, choice, now)

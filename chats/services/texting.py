@@ -6,6 +6,7 @@ from uuid import UUID
 
 from django.db import transaction
 
+from chats.countries import find_allowed_countries, is_allowed
 from chats.models import Chat, Participant
 from chats.services.locking import HasEnded, find_people, lock_chat
 from chats.services.times import ImpossibleTime
@@ -13,6 +14,7 @@ from messaging.media.intake import keep_platform_media
 from messaging.models import Message
 from messaging.opt_outs import read_opted_out
 from messaging.outbox import queue_platform_text
+from platforms.models import Platform
 
 LONGEST_AHEAD = timedelta(days=366)
 
@@ -29,6 +31,14 @@ class RecipientOptedOut(Exception):
     """Somebody who was to be texted does not want to be."""
 
 
+class RecipientBlocked(Exception):
+    """Somebody who was to be texted is blocked."""
+
+
+class RecipientNotAllowed(Exception):
+    """The phone number of somebody who was to be texted is of a country that the platform does not text any more."""
+
+
 def send_platform_text(
     *,
     chat_id: UUID,
@@ -41,15 +51,17 @@ def send_platform_text(
     """Queue a text to the participant `to`, or to both people of a chat; return a message for each of them.
 
     With `send_at` it waits until then. `media` are URLs of what goes with it. The end of the chat after silence is not
-    put off by it. Raises Chat.DoesNotExist, HasEnded, HasNotStarted, ImpossibleTime, UnknownRecipient and
-    RecipientOptedOut.
+    put off by it. Raises Chat.DoesNotExist, HasEnded, HasNotStarted, ImpossibleTime, UnknownRecipient,
+    RecipientOptedOut, RecipientBlocked and RecipientNotAllowed.
     """
     with transaction.atomic():
-        _require_open(lock_chat(chat_id), send_at, now)
+        chat = lock_chat(chat_id)
+        _require_open(chat, send_at, now)
         people = [person for person in find_people(chat_id) if to is None or person.pk == to]
         if not people:
             raise UnknownRecipient("Nobody who is in the chat now has this id: take it from the chat's `participants`.")
         refuse_opted_out(people)
+        _refuse_restricted(people, chat.platform)
         queued = []
         for person in people:
             message_id = queue_platform_text(recipient=person, body=text, media_count=len(media), send_at=send_at)
@@ -68,6 +80,20 @@ def refuse_opted_out(people: Sequence[Participant]) -> None:
         raise RecipientOptedOut(
             "Somebody who was to be texted has opted out: `opted_out` of the chat's `participants` says who. "
             "Text the other one with `to`."
+        )
+
+
+def _refuse_restricted(people: Sequence[Participant], platform: Platform) -> None:
+    if any(person.blocked_at for person in people):
+        raise RecipientBlocked(
+            "Somebody who was to be texted is blocked: `blocked_at` of the chat's `participants` says who. "
+            "Text the other one with `to`, or unblock them first."
+        )
+    allowed = find_allowed_countries(platform)
+    if not all(is_allowed(person.phone_number, allowed) for person in people):
+        raise RecipientNotAllowed(
+            "Phone numbers of the country of somebody who was to be texted are not texted: ask the operator of the "
+            "service to allow it, or text the other one with `to`."
         )
 
 

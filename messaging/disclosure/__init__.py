@@ -1,7 +1,7 @@
 """What gives people away inside a text, so that they could reach each other without us: found, and replaced."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -10,8 +10,9 @@ from messaging.disclosure.handles import find_handles
 from messaging.disclosure.phones import find_end_of_number, find_phone_numbers
 from messaging.disclosure.precheck import suspect
 from messaging.reading import FOUND, read
+from messaging.wording import REMOVED
 
-__all__ = ["Disclosure", "Kind", "find_disclosures", "redact"]
+__all__ = ["Disclosure", "Kind", "find_disclosures", "has_digits", "has_phone_number", "redact"]
 
 
 class Kind(StrEnum):
@@ -33,12 +34,7 @@ class Disclosure:
     completes_earlier: bool = False
 
 
-_MARKS = {
-    Kind.EMAIL: "[e-mail address removed]",
-    Kind.LINK: "[link removed]",
-    Kind.PHONE_NUMBER: "[phone number removed]",
-    Kind.HANDLE: "[account removed]",
-}
+_MARKS: Mapping[Kind, str] = {kind: REMOVED[kind] for kind in Kind}
 _MARK = re.compile("|".join(map(re.escape, _MARKS.values())))
 # What is left of a text after something was found is read again, as its reader will: so often at most.
 _MOST_READINGS = 8
@@ -65,14 +61,24 @@ def find_disclosures(text: str, *, region: str, earlier: Sequence[str] = ()) -> 
     return sorted(found)
 
 
-def redact(text: str, disclosures: Iterable[Disclosure]) -> str:
+def redact(text: str, disclosures: Iterable[Disclosure], marks: Mapping[Kind, str] = _MARKS) -> str:
     """Return a text with a short mark in words where each disclosure was."""
     pieces = []
     position = 0
     for disclosure in sorted(disclosures):
-        pieces += [text[position : disclosure.start], _MARKS[disclosure.kind]]
+        pieces += [text[position : disclosure.start], marks[disclosure.kind]]
         position = disclosure.end
     return "".join([*pieces, text[position:]])
+
+
+def has_digits(text: str) -> bool:
+    """Return whether a text holds digits, in figures or words: what could complete a number of the texts before."""
+    return bool(suspect(read(text).plain).digits)
+
+
+def has_phone_number(text: str, *, region: str) -> bool:
+    """Return whether there is a phone number in a part of a text, such as a link, whatever that is."""
+    return bool(find_phone_numbers(read(text).plain, region=region))
 
 
 def _find_once(text: str, region: str) -> list[Disclosure]:

@@ -11,7 +11,7 @@ from cryptography.fernet import InvalidToken
 from django.core.files.storage import default_storage
 from django.db.models import Q, QuerySet
 
-from chats.models import Chat, Participant
+from chats.models import Chat, Pace, Participant
 from chats.transcript import cut_out
 from messaging.events import record_ends
 from messaging.models import Attachment, Message, OptOut
@@ -152,7 +152,11 @@ def forget_people(*, people: Collection[Participant]) -> None:
             time_zone="",
             awaits_consent=False,
             consent_text="",
+            mute_reason="",
+            block_reason="",
         )
+    # What they texted last is in it, as a digest.
+    Pace.objects.filter(participant__in=people).delete()
 
 
 def find_opt_outs_in(*, chat_id: UUID, people: Collection[UUID]) -> set[UUID]:

@@ -64,6 +64,7 @@ def test_a_message_shows_what_became_of_it(api, chat):
         "status": "relayed",
         "text": "On my way",
         "attachments": [],
+        "disclosures": [],
         "error": None,
         "segments": 1,
         "price": None,

@@ -180,6 +180,28 @@ class TestNow:
         assert signed_post(Client(), INBOUND, sms(text="START", from_=OMAR[1:])).status_code == 200
         assert send(api, chat, to=str(omar.pk), **at).status_code == 201
 
+    @pytest.mark.parametrize("later", [False, True])
+    def test_who_is_blocked_is_not_texted(self, api, chat, later):
+        sara, omar = person(chat, 1), person(chat, 2)
+        at = {"send_at": (timezone.now() + timedelta(hours=1)).isoformat()} if later else {}
+        assert api.post(f"/chats/{chat.pk}/participants/{omar.pk}/block").status_code == 200
+        for to in ({}, {"to": str(omar.pk)}):
+            response = send(api, chat, **at, **to)
+            assert (response.status_code, errors(response)) == (409, [("recipient_blocked", None)])
+        assert not read_outbound(Kind.PLATFORM)
+        assert send(api, chat, to=str(sara.pk), **at).status_code == 201
+
+    def test_who_is_muted_is_texted(self, api, chat):
+        omar = person(chat, 2)
+        assert api.post(f"/chats/{chat.pk}/participants/{omar.pk}/mute").status_code == 200
+        assert send(api, chat, to=str(omar.pk)).status_code == 201
+
+    def test_countries_that_are_not_texted_any_more_are_refused(self, api, chat, platform):
+        platform.allowed_countries = ["MX"]
+        platform.save()
+        response = send(api, chat)
+        assert (response.status_code, errors(response)) == (409, [("country_not_allowed", None)])
+
 
 class TestLater:
     def test_it_waits_for_its_time_and_holds_up_nobody(self, api, chat):

@@ -56,6 +56,8 @@ def test_a_chat_is_shown_with_masked_numbers_and_two_queued_introductions(api, v
                 "opted_out": False,
                 "awaits_consent": False,
                 "introduction": {"message_id": queued[participant.pk], "status": "queued", "error": None},
+                "muted_at": None,
+                "blocked_at": None,
             }
             for participant, name, masked in (
                 (first, "Sara", "+1••••••••23"),
@@ -64,6 +66,7 @@ def test_a_chat_is_shown_with_masked_numbers_and_two_queued_introductions(api, v
         ],
         "former_participants": [],
         "metadata": {"booking": 8812, "tags": ["ü", None]},
+        "disclosures": dict.fromkeys(("phone_numbers", "emails", "links", "handles")),
         "starts_at": None,
         "expires_at": "2090-01-31T16:00:00Z",
         "idle_timeout_seconds": None,

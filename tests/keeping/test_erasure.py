@@ -8,6 +8,7 @@ from django.core.files.storage import default_storage
 from django.core.management import CommandError
 from django.utils import timezone
 
+from audit.models import AuditEntry
 from chats.models import Chat, Erasure, Participant
 from chats.services import end_chat
 from messaging.claims import claim_texts
@@ -224,5 +225,10 @@ def test_no_log_line_tells_who_was_erased_or_exported(chat, api, tmp_path, caplo
     api.post("/erasures", {"phone_number": SARA})
     run("erase_person", OMAR)
     shown = caplog.text + "".join(capfd.readouterr())
-    assert "exported_person" in shown and "erased_person" in shown
+    recorded = AuditEntry.objects.order_by("at", "id").values_list("action", "actor_kind")
+    assert list(recorded) == [
+        ("exported_person", "command"),
+        ("erased_person", "platform"),
+        ("erased_person", "command"),
+    ]
     assert_absent(shown, "Sara", "Omar", *spellings(SARA), *spellings(OMAR))

@@ -9,7 +9,7 @@ from django.apps import apps
 from django.db import connection, models
 from django.utils import timezone
 
-from chats.models import Chat, Participant
+from chats.models import Chat, Pace, Participant
 from chats.services import end_chat
 from messaging.gateways import MediaError
 from messaging.keeping.rotation import list_tables
@@ -59,7 +59,9 @@ SECRETS = {
 }
 # In clear, and emptied with the people they tell of.
 CLEAR_OF_PEOPLE = {
+    "chats.Participant.block_reason",
     "chats.Participant.language",
+    "chats.Participant.mute_reason",
     "chats.Participant.time_zone",
     # The carrier's words, without digits that could be a number.
     "messaging.Message.error_detail",
@@ -69,6 +71,8 @@ CLEAR_OF_PEOPLE = {
 # Nobody's any more once they are erased; but one of an opt-out in force, by which it goes on, and of an erasure itself.
 DIGESTS = {
     "chats.Erasure.phone_digest",
+    # Of the last text.
+    "chats.Pace.last_text",
     "chats.Participant.phone_digest",
     "messaging.Message.once_key",
     "messaging.Message.stranger_digest",
@@ -85,13 +89,17 @@ CLEAR = {
     "audit.AuditEntry": {
         *("action", "actor_id", "actor_kind", "actor_name", "fields", "object_id", "object_type", "reason"),
     },
-    "chats.Chat": {"end_reason", "reference", "status"},
+    "chats.Chat": {
+        *("emails_in_texts", "end_reason", "handles_in_texts", "links_in_texts", "phone_numbers_in_texts"),
+        *("reference", "status"),
+    },
     "chats.VirtualNumber": {"country", "number", "paced_by", "segments_sent_at", "state"},
     "messaging.Approval": {"error", "status"},
     "messaging.Attachment": {"content_type", "error_code", "error_detail", "kind", "source", "status"},
     "messaging.GatewayAccount": {"balance_currency", "name", "pause_code", "pause_detail"},
     "messaging.Message": {
-        *("channel", "currency", "direction", "error_code", "error_kind", "gateway_id", "kind", "status"),
+        *("channel", "currency", "direction", "disclosures", "error_code", "error_kind", "gateway_id", "kind"),
+        "status",
     },
     "messaging.OptOut": {"end", "keyword", "recorded_by", "scope", "source"},
     "messaging.TextPart": {"gateway_id", "reference", "to_number", "undeliverable"},
@@ -103,7 +111,10 @@ CLEAR = {
     "platforms.EncryptionKey": {"fingerprint"},
     "platforms.Event": {"type"},
     "platforms.EventDelivery": {"error", "status"},
-    "platforms.Platform": {"introduction", "language", "name", "opt_out_scope"},
+    "platforms.Platform": {
+        *("allowed_countries", "emails_in_texts", "handles_in_texts", "introduction", "language", "links_in_texts"),
+        *("name", "opt_out_scope", "phone_numbers_in_texts"),
+    },
     "platforms.Template": {"kind", "language", "text"},
     "platforms.WebhookEndpoint": {"event_types", "last_failure", "url"},
 }
@@ -187,7 +198,10 @@ def full(api, platform, chat, sara, omar):
                     f"UPDATE {field.model._meta.db_table} SET {field.column} = {value} WHERE {where}", [token]
                 )
                 assert cursor.rowcount, f"there is no {field.model._meta.label} in this test"
-    Participant.objects.update(language="es", time_zone="Europe/Madrid")
+    Participant.objects.update(
+        language="es", time_zone="Europe/Madrid", mute_reason="Sara was rude", block_reason="so was Omar"
+    )
+    assert Pace.objects.exists()
     Message.objects.filter(direction="out").update(error_detail=SECRET)
 
 
@@ -221,7 +235,7 @@ def test_the_erasure_of_everybody_leaves_nothing(full):
     for number in (SARA, OMAR, ALICE, "+14155550129"):
         run("erase_person", number)
     assert_nothing_is_left()
-    assert digests_left() == set()
+    assert digests_left() == set() and not Pace.objects.exists()
     # Omar has texted START; the others' STOP goes on.
     left = {bytes(each.phone_digest) for each in OptOut.objects.all()}
     assert left & {digest_number(number) for number in (SARA, OMAR, ALICE)} == {
@@ -247,5 +261,5 @@ def test_retention_leaves_nothing(full, settings, chat):
     forget_expired_media()
     assert Chat.objects.get().erased_at
     assert_nothing_is_left()
-    assert digests_left() == set()
+    assert digests_left() == set() and not Pace.objects.exists()
     assert Event.objects.exists() and OptOut.objects.filter(ended_at=None).count() == 2

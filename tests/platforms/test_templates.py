@@ -14,7 +14,7 @@ from chats.services import end_expired_chats
 from messaging import wording
 from messaging.models import Message
 from messaging.segments import measure
-from messaging.wording import BUILT_IN, NAMELESS
+from messaging.wording import BUILT_IN, NAMELESS, name_found
 from platforms.models import Platform, Template
 from platforms.templates import TemplateKind, find_fields, validate_template
 from tests.chats.helpers import body, errors
@@ -71,6 +71,7 @@ class TestTheServicesOwnWordings:
                     "counterpart": "Omar",
                     "former": "Bob",
                     "platform": "Taxi 24",
+                    "found": name_found(["handle", "link"], language),
                 }
                 measured = measure(re.sub(r"{(\w+)}", lambda match, names=names: names[match[1]], each))
                 assert (measured.encoding, measured.segments) == ("GSM-7", 1), each

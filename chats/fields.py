@@ -1,0 +1,65 @@
+"""What the API's serializers are made of: objects that refuse unknown fields, and lines of text."""
+
+import re
+import unicodedata
+from collections.abc import Mapping
+from typing import Any
+
+from drf_spectacular.extensions import OpenApiSerializerExtension
+from drf_spectacular.openapi import AutoSchema
+from drf_spectacular.utils import Direction
+from rest_framework import serializers
+
+# Control characters, lone surrogates, and the separators of lines and paragraphs.
+_NOT_ONE_LINE = frozenset({"Cc", "Cs", "Zl", "Zp"})
+
+
+class StrictSerializer(serializers.Serializer[Any]):
+    """Refuses a field it does not know: a typing error must not be lost silently."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        if isinstance(data, Mapping):
+            unknown = [key for key in data if key not in self.fields]
+            if unknown:
+                message = f"There is no such field; there are {', '.join(self.fields)}."
+                error = serializers.ErrorDetail(message, code="unknown_field")
+                # What cannot be shown as it came is the whole object's error.
+                raise serializers.ValidationError(
+                    {
+                        key if re.fullmatch(r"\w{1,40}", key, re.ASCII) else "non_field_errors": [error]
+                        for key in unknown
+                    }
+                )
+        return super().to_internal_value(data)
+
+
+class StrictSerializerSchema(OpenApiSerializerExtension):
+    """Documents that a StrictSerializer takes no other fields, and how long its lists of objects are."""
+
+    target_class = StrictSerializer
+    match_subclasses = True
+
+    def map_serializer(self, auto_schema: AutoSchema, direction: Direction) -> dict[str, Any]:
+        schema: dict[str, Any] = auto_schema._map_serializer(self.target, direction, bypass_extensions=True)
+        for name, field in self.target.fields.items():
+            if isinstance(field, serializers.ListSerializer):
+                for bound, documented in (("min_length", "minItems"), ("max_length", "maxItems")):
+                    # The stubs do not know the two.
+                    if (value := getattr(field, bound, None)) is not None:
+                        schema["properties"][name][documented] = value
+        return {**schema, "additionalProperties": False}
+
+
+class LineField(serializers.CharField):
+    """One line of text without control characters."""
+
+    default_error_messages = {"not_one_line": "Must be one line, without control characters."}
+
+    def to_internal_value(self, data: Any) -> str:
+        if not isinstance(data, str):
+            # A number would become its digits.
+            self.fail("invalid")
+        text: str = super().to_internal_value(data)
+        if any(unicodedata.category(character) in _NOT_ONE_LINE for character in text):
+            self.fail("not_one_line")
+        return text

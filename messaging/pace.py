@@ -21,6 +21,8 @@ LOOP = "loop"
 _MINUTE = timedelta(minutes=1)
 _DAY = timedelta(days=1)
 _NOTHING = timedelta(0)
+# Longer than a webhook takes and than clocks differ.
+_LATE_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +49,7 @@ def judge_pace(text: InboundText, match: Match, now: datetime) -> Pacing:
         return Pacing()
     digest = _digest(text)
     is_same = _is_same(digest, recent, now)
-    quick_answers = _count_quick_answers(recent, now)
+    quick_answers = 0 if _is_late(text, now) else _count_quick_answers(recent, now)
     if _is_used_up(recent.day_whole_at, day_cost, _DAY, now):
         obstacle = TOO_MANY_A_DAY
     elif _is_used_up(recent.minute_whole_at, minute_cost, _MINUTE, now):
@@ -83,6 +85,11 @@ def _is_used_up(whole_at: datetime | None, cost: timedelta, window: timedelta, n
 def _is_same(digest: bytes, recent: Recent, now: datetime) -> bool:
     lately = timedelta(minutes=settings.REPEATED_TEXTS_MINUTES)
     return recent.last_text == digest and recent.same_since is not None and now - recent.same_since < lately
+
+
+def _is_late(text: InboundText, now: datetime) -> bool:
+    """Return whether the carrier has kept a text for a while: then what it answers, and how fast, cannot be told."""
+    return bool(text.written_at) and now.timestamp() - text.written_at > _LATE_SECONDS
 
 
 def _count_quick_answers(recent: Recent, now: datetime) -> int:

@@ -54,6 +54,8 @@ class InboundText:
     segments: int | None = None
     price: Decimal | None = None
     currency: str = ""
+    # When the carrier had it, in seconds since 1970; 0 when it does not say.
+    written_at: float = 0.0
 
     @property
     def can_be_answered(self) -> bool:

@@ -91,6 +91,7 @@ def _read_inbound(payload: dict[str, Any]) -> InboundText:
         segments=_count(sms.get("num_messages", sms.get("count_total", sms.get("total_count")))),
         price=price,
         currency=currency,
+        written_at=_timestamp(payload.get("timestamp")),
     )
 
 

@@ -21,7 +21,7 @@ def sms(**fields: Any) -> dict[str, Any]:
             "message_uuid": str(uuid.uuid4()),
             "to": VIRTUAL_NUMBER[1:],
             "from": SARA[1:],
-            "timestamp": "2026-03-01T12:00:00Z",
+            "timestamp": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
             "message_type": "text",
             "text": "Hello there",
             "context_status": "none",

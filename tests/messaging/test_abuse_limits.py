@@ -152,6 +152,14 @@ def test_after_a_loop_people_reach_each_other_again(chat, noon):
     assert outcomes()[-1] == "relayed"
 
 
+def test_what_two_people_texted_while_the_service_was_down_is_no_loop(chat, noon):
+    written = "2026-03-01T11:30:00Z"
+    for number in range(60):
+        text("", payload=sms(text=f"text {number}", from_=(SARA, OMAR)[number % 2][1:], timestamp=written))
+        noon.shift(timedelta(seconds=1))
+    assert set(outcomes()) == {"relayed"}
+
+
 OURS = [
     wording.NOT_DELIVERED,
     "To protect privacy, your text was passed on without a link and a phone number that was in it.",

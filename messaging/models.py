@@ -3,6 +3,7 @@
 from typing import NamedTuple
 from uuid import UUID
 
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import Func, Q, Value
 from django.db.models.functions import Now
@@ -51,7 +52,7 @@ class Message(models.Model):
                        │        ├──→ QUEUED (the account is paused; the attempt does not count)
                        │        ├──→ QUEUED (as a text with links, when it was refused as an MMS)
                        │        ├──→ HELD → QUEUED (its recipient sleeps, or has not said YES yet)
-                       │        ├──→ FAILED (refused for good, or tried for too long)
+                       │        ├──→ FAILED (refused for good, or tried for too long) → QUEUED (by an operator)
                        └────────┴──→ UNCONFIRMED (the answer was lost: timeout, dropped connection, a crash)
 
     `due_at` is when the sender has to look at the row next: QUEUED, when it may be sent; SENDING, when its lease
@@ -161,6 +162,14 @@ class Message(models.Model):
     delivered_at = models.DateTimeField(null=True)
     failed_at = models.DateTimeField(null=True)
 
+    # Set while an answer about it was lost, and for good when it was not settled before the next attempt.
+    may_have_arrived = models.BooleanField(default=False, db_default=False)
+    # Of a text that failed and was sent again: what the gateway called the attempts before, if it took them.
+    earlier_gateway_ids = ArrayField(models.CharField(max_length=64), null=True, editable=False)
+    # A failure that an operator is done with, and which of them.
+    handled_at = models.DateTimeField(null=True, editable=False)
+    handled_by = models.CharField(max_length=150, blank=True, default="", db_default="", editable=False)
+
     class Meta:
         ordering = ("-position",)
         constraints = (
@@ -237,6 +246,13 @@ class Message(models.Model):
             ),
             # The admin's log, newest first.
             models.Index(fields=["position"], name="message_newest"),
+            # The desk: failures that nobody has seen to, by reason. And the few failures among many texts.
+            models.Index(
+                fields=["error_code", "position"],
+                condition=Q(direction="out", status="failed", handled_at__isnull=True),
+                name="message_failed_unhandled",
+            ),
+            models.Index(fields=["position"], condition=Q(status="failed"), name="message_failed"),
         )
 
     def __str__(self) -> str:

@@ -109,6 +109,8 @@ _database |= {
 }
 DATABASES = {"default": _database}
 INSTALLED_APPS = [
+    # Before unfold, whose first page it replaces.
+    "desk",
     "unfold",
     "django.contrib.admin",
     "django.contrib.auth",

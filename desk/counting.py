@@ -1,4 +1,4 @@
-"""Count what the desk shows from the message log and the chats into quarters of an hour; docs/decisions/0027-desk.md."""
+"""Count what the desk shows of the message log and the chats, by quarter of an hour; docs/decisions/0027-desk.md."""
 
 from datetime import datetime, timedelta
 

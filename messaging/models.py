@@ -16,6 +16,7 @@ from proxy_project.ids import make_id
 
 __all__ = [
     "NO_PLATFORM",
+    "UNHANDLED_FAILURE",
     "Attachment",
     "GatewayAccount",
     "Message",
@@ -26,6 +27,14 @@ __all__ = [
 
 # Whose turn it is with texts that are no platform's.
 NO_PLATFORM = UUID(int=0)
+
+# A text that somebody should see to. One whose recipient has opted out or was replaced, or whose chat had ended, was
+# rightly not sent.
+UNHANDLED_FAILURE = (
+    Q(direction="out", status="failed", handled_at__isnull=True)
+    & ~Q(error_kind="opt_out")
+    & ~Q(error_code__in=("recipient_replaced", "chat_ended"))
+)
 
 
 class Message(models.Model):
@@ -249,7 +258,7 @@ class Message(models.Model):
             # The desk: failures that nobody has seen to, by reason. And the few failures among many texts.
             models.Index(
                 fields=["error_code", "position"],
-                condition=Q(direction="out", status="failed", handled_at__isnull=True),
+                condition=UNHANDLED_FAILURE,
                 name="message_failed_unhandled",
             ),
             models.Index(fields=["position"], condition=Q(status="failed"), name="message_failed"),

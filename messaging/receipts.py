@@ -19,7 +19,7 @@ log = structlog.get_logger(__name__)
 # One statement finds the row and moves it. A final status stays; facts that a later receipt brings are kept.
 # An error without a failure says that nobody knows whether the text arrived: it is kept with a text that is SENT.
 # A failure counts only for the attempt that we know of: an earlier one may fail while the next is on its way. What is
-# said of an attempt that failed, and after which an operator sent the text again, counts only if it has arrived after all.
+# said of an attempt after which an operator sent the text again counts only when that has arrived after all.
 _RECORD = """
     UPDATE messaging_message AS message
        SET status = CASE WHEN moves THEN %(status)s ELSE message.status END,

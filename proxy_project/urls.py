@@ -16,6 +16,7 @@ from chats.views import (
     TranscriptView,
     VirtualNumbersView,
 )
+from desk import views as desk
 from messaging import webhooks
 from messaging.media.views import show_media
 from messaging.metrics import metrics
@@ -65,6 +66,8 @@ urlpatterns = [
     path("webhooks/status", webhooks.status),
     path("media/<str:token>/<str:name>", show_media),
     path("admin/second-factor", admin.site.admin_view(second_factor), name="second_factor"),
+    path("admin/failures", admin.site.admin_view(desk.failures), name="desk_failures"),
+    path("admin/setup", admin.site.admin_view(desk.setup), name="desk_setup"),
     path("admin/", admin.site.urls),
     path("healthz", healthz),
     path("metrics", metrics),

@@ -34,7 +34,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='message',
-            index=models.Index(condition=models.Q(('direction', 'out'), ('handled_at__isnull', True), ('status', 'failed')), fields=['error_code', 'position'], name='message_failed_unhandled'),
+            index=models.Index(condition=models.Q(('direction', 'out'), ('handled_at__isnull', True), ('status', 'failed'), models.Q(('error_kind', 'opt_out'), _negated=True), models.Q(('error_code__in', ('recipient_replaced', 'chat_ended')), _negated=True)), fields=['error_code', 'position'], name='message_failed_unhandled'),
         ),
         migrations.AddIndex(
             model_name='message',

@@ -247,9 +247,7 @@ def _draw_times(week: Week, name: str, title: str, rows: dict[str, str], empty: 
 def _draw_cost(week: Week) -> Chart:
     currencies = sorted({currency for day in week.days for currency in day.amounts["cost"]})
     tones = ("main", "quiet", "warning")
-    total = [
-        say_money(sum(day.amounts["cost"][currency] for day in week.days), currency) for currency in currencies
-    ]
+    total = [say_money(sum(day.amounts["cost"][currency] for day in week.days), currency) for currency in currencies]
     return _draw(
         title=_("Cost"),
         summary=" + ".join(total) or "–",
@@ -353,9 +351,7 @@ def _draw(
         for day in week.days
     ]
     top = max((sum(part.amount or 0 for part in stack) for day in days for stack in day.stacks), default=0)
-    return draw(
-        title=title, summary=summary, days=days, top=say_top(top), empty=empty
-    )
+    return draw(title=title, summary=summary, days=days, top=say_top(top), empty=empty)
 
 
 def _part(label: str, tone: str, amount: int, link: str) -> Part:
@@ -373,4 +369,3 @@ def _log_of(day: Day, **fields: str) -> str:
 def _chats_of(day: Day, moment: str) -> str:
     bounds = {f"{moment}__gte": day.begins_at.isoformat(), f"{moment}__lt": day.ends_at.isoformat()}
     return f"{reverse(_CHATS)}?{urlencode(bounds)}"
-

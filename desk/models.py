@@ -69,3 +69,44 @@ class Progress(models.Model):
 
     def __str__(self) -> str:
         return f"counted to {self.counted_to}"
+
+
+class Errand(models.Model):
+    """What an operator wants done about all texts that failed for a reason, when they are too many for one request.
+
+    The worker goes through them by their position, a few at a time; `cursor` is how far it has come. What has failed
+    since it was asked for is not meant.
+    """
+
+    class Action(models.TextChoices):
+        RESEND = "resend"
+        TELL = "tell"
+        TICK_OFF = "tick_off"
+
+    action = models.CharField(max_length=10, choices=Action)
+    error_code = models.CharField(max_length=40, blank=True)
+    last_position = models.BigIntegerField()
+    cursor = models.BigIntegerField(default=-1)
+    done = models.PositiveIntegerField(default=0)
+    refused = models.PositiveIntegerField(default=0)
+    # Who wants it, for the audit log.
+    actor_id = models.CharField(max_length=40)
+    actor_name = models.CharField(max_length=150)
+    request_id = models.UUIDField(null=True)
+    created_at = models.DateTimeField()
+    finished_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = (
+            # Asked for twice, it is done once.
+            models.UniqueConstraint(
+                fields=["error_code"], condition=Q(finished_at__isnull=True), name="one_errand_a_reason"
+            ),
+        )
+        indexes = (
+            # The page shows the latest.
+            models.Index(fields=["created_at"], name="errand_newest"),
+        )
+
+    def __str__(self) -> str:
+        return f"errand {self.pk}"

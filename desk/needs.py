@@ -41,7 +41,10 @@ class Need:
 def list_needs(*, user: AbstractBaseUser | AnonymousUser, week: Week, now: datetime) -> list[Need]:
     """Return what needs a person, the worst first: of what this one may see, in one query for each kind."""
     found = [
-        need for permission, find in NEEDS if user.has_perm(permission) for need in find(week, now)  # type: ignore[union-attr]
+        need
+        for permission, find in NEEDS
+        if user.has_perm(permission)
+        for need in find(week, now)  # type: ignore[union-attr]
     ]
     return sorted(found, key=lambda need: need.level != "danger")
 

@@ -191,4 +191,3 @@ def _step_endpoint(there: Installation) -> Step:
         ),
         button=_("See endpoints") if there.has_endpoint else _("Add an endpoint"),
     )
-

@@ -49,9 +49,7 @@ class DayFilter(admin.SimpleListFilter):
         day = _parse_day(self.value())
         if day is None:
             return queryset
-        begins_at, ends_at = (
-            make_aware(datetime.combine(each, time.min)) for each in (day, day + timedelta(days=1))
-        )
+        begins_at, ends_at = (make_aware(datetime.combine(each, time.min)) for each in (day, day + timedelta(days=1)))
         first, after = _first_position_at(begins_at), _first_position_at(ends_at)
         if first is None:
             return queryset.none()

@@ -26,6 +26,8 @@ class Action(models.TextChoices):
     ENDED_CHAT = "ended_chat", "ended a chat"
     REOPENED_CHAT = "reopened_chat", "reopened a chat"
     REPLACED_PARTICIPANT = "replaced_participant", "replaced a participant"
+    EXTENDED_CHAT = "extended_chat", "moved the end of a chat"
+    TEXTED_PEOPLE = "texted_people", "texted people of a chat"
     MUTED_PARTICIPANT = "muted_participant", "muted a participant"
     UNMUTED_PARTICIPANT = "unmuted_participant", "unmuted a participant"
     BLOCKED_PARTICIPANT = "blocked_participant", "blocked a participant"

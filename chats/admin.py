@@ -14,21 +14,22 @@ from django.db import transaction
 from django.db.models import Count, OuterRef, Prefetch, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, StreamingHttpResponse
-from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext_lazy as _
 from unfold.admin import ModelAdmin
 from unfold.decorators import action, display
-from unfold.enums import ActionVariant
 from unfold.paginator import InfinitePaginator
 from unfold.widgets import UnfoldAdminTextInputWidget
 
 from audit.admin_mixin import AuditedAdmin
 from audit.models import Action
+from chats.conversation_admin import ConversationPages
 from chats.csv_export import stream_csv
+from chats.list_filters import StartedFilter, VirtualNumberFilter, find_virtual_number
 from chats.models import Chat, Participant, VirtualNumber, mask
 from chats.restriction_admin import RestrictionActions
 from chats.revealing import RevealsNumbers
@@ -39,13 +40,12 @@ from chats.services import (
     change_number_state,
     end_chat,
 )
-from chats.transcript import hide_numbers, name_of, read_transcript, short_id, show_time
+from chats.transcript import hide_numbers, name_of, short_id, show_time
 from messaging.models import Message
 from platforms.models import Platform
 from platforms.templates import validate_no_phone_number
 from proxy_project.encryption import digest_number
 
-TRANSCRIPT_LIMIT = 200
 # Each is a transaction of its own, within one request.
 END_AT_ONCE_LIMIT = 100
 
@@ -80,32 +80,34 @@ class EndChatsForm(forms.Form):
 
 
 @admin.register(Chat)
-class ChatAdmin(RevealsNumbers, RestrictionActions):
+class ChatAdmin(ConversationPages, RevealsNumbers, RestrictionActions):
     reading = Action.READ_CHAT
     list_display = ("chat_", "platform", "people", "numbers", "status_", "created_", "last_text_",
                     "ends_")  # fmt: skip
     # All platforms: to find those that have chats would read every chat.
-    list_filter = ("status", "platform", SamePersonFilter)
+    list_filter = ("status", StartedFilter, "platform", VirtualNumberFilter, SamePersonFilter)
     list_display_links = ("chat_",)
     list_per_page = 50
     list_disable_select_all = True
     sortable_by = ("created_",)
     # Not in SQL: see get_search_results. Without any, there would be no search box.
     search_fields = ("reference",)
-    search_help_text = "Reference, chat id or +number"
+    search_help_text = _("Reference, chat id, +number of a person or of ours")
     # Nothing here counts what may be millions of rows.
     paginator = InfinitePaginator
     show_full_result_count = False
     show_facets = admin.ShowFacets.NEVER
     empty_state = "No chats here. A platform opens one with POST /chats."
     actions = ("end_chats",)
-    actions_detail = ("reveal_number", "restrict", "export_transcript", "end_one_chat")
-    change_form_after_template = "chats/transcript.html"
+    actions_detail = (
+        {"title": _("More"), "icon": "more_vert", "items": ("reveal_number", "restrict", "export_transcript")},
+        "replace_person",
+        "extend",
+        "reopen",
+        "end_one_chat",
+    )
     fields = ("id", "platform", "reference_", "status_", "people", "created_at", "starts_at", "expires_at",
               "idle_timeout_seconds", "idle_ends_at", "ended_at", "end_reason_", "metadata_")  # fmt: skip
-
-    class Media:
-        css = {"all": ("chats/transcript.css",)}
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
@@ -115,10 +117,6 @@ class ChatAdmin(RevealsNumbers, RestrictionActions):
 
     def has_delete_permission(self, request: HttpRequest, obj: Chat | None = None) -> bool:
         return False
-
-    def has_end_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Ending a chat is the one change there is."""
-        return request.user.has_perm("chats.change_chat")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Chat]:
         last_text = Message.objects.filter(chat=OuterRef("pk")).order_by("-position")
@@ -144,10 +142,17 @@ class ChatAdmin(RevealsNumbers, RestrictionActions):
         """Answer a search, which is posted, with an address that has no phone number in it."""
         text = searched.strip()
         address = request.GET.copy()
-        for parameter in (SEARCH_VAR, PAGE_VAR, SamePersonFilter.parameter_name):
+        for parameter in (
+            SEARCH_VAR,
+            PAGE_VAR,
+            SamePersonFilter.parameter_name,
+            VirtualNumberFilter.parameter_name,
+        ):
             address.pop(parameter, None)
         if not _may_be_number(text):
             address[SEARCH_VAR] = text
+        elif number := find_virtual_number(text):
+            address[VirtualNumberFilter.parameter_name] = str(number.pk)
         elif person_id := _find_person(text):
             address[SamePersonFilter.parameter_name] = str(person_id)
         elif chats := list(_chats_by_reference(text).values_list("pk", flat=True)):
@@ -167,21 +172,6 @@ class ChatAdmin(RevealsNumbers, RestrictionActions):
             return queryset.filter(pk__in=chat_ids), False
         return queryset.filter(pk__in=_chats_by_reference(text).values("pk")), False
 
-    def render_change_form(
-        self,
-        request: HttpRequest,
-        context: dict[str, Any],
-        *args: Any,
-        obj: Chat | None = None,
-        **kwargs: Any,
-    ) -> HttpResponse:
-        if obj:
-            context["transcript"] = read_transcript(chat=obj, limit=TRANSCRIPT_LIMIT)
-            if obj.status == Chat.Status.ENDED:
-                end = reverse("admin:chats_chat_end_one_chat", args=[obj.pk])
-                context["actions_detail"] = [each for each in context["actions_detail"] if each["path"] != end]
-        return super().render_change_form(request, context, *args, obj=obj, **kwargs)
-
     @action(description="End chats", permissions=["end"])
     def end_chats(self, request: HttpRequest, queryset: QuerySet[Chat]) -> HttpResponse | None:
         chats = list(queryset[: END_AT_ONCE_LIMIT + 1])
@@ -198,20 +188,7 @@ class ChatAdmin(RevealsNumbers, RestrictionActions):
         self.log_action(request, chat, Action.EXPORTED)
         return stream_csv(chat=chat)
 
-    @action(
-        description="End chat",
-        permissions=["end"],
-        url_path="end",
-        icon="block",
-        variant=ActionVariant.DANGER,
-    )
-    def end_one_chat(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        chat = self.get_object(request, object_id)
-        if chat is None:
-            raise Http404("There is no such chat.")
-        return self._end_or_confirm(request, [chat]) or redirect("admin:chats_chat_change", chat.pk)
-
-    def _end_or_confirm(self, request: HttpRequest, chats: Sequence[Chat], *, action: str = "") -> HttpResponse | None:
+    def _end_or_confirm(self, request: HttpRequest, chats: Sequence[Chat], *, action: str) -> HttpResponse | None:
         """End `chats` when a reason was posted, else ask for it; None when they are ended."""
         is_confirmed = request.method == "POST" and "confirmed" in request.POST
         form = EndChatsForm(request.POST if is_confirmed else None)
@@ -224,18 +201,17 @@ class ChatAdmin(RevealsNumbers, RestrictionActions):
             "opts": self.opts,
             "title": f"End {what}?",
             "consequences": (
-                "The people below can no longer text each other. Only the platform can reopen a chat.",
-                "Nobody is told now; whoever still texts is answered once that the chat has ended.",
+                "The people below can no longer text each other, until a chat is reopened on its page.",
+                "Each gets their platform's closing text, if it has one; whoever still texts is answered once that the "
+                "chat has ended.",
                 "Texts that have reached us before are still passed on.",
             ),
             "rows": [{"title": _describe(chat), "lines": _describe_people(chat)} for chat in chats],
             "form": form,
-            "selected": [chat.pk for chat in chats] if action else [],
+            "selected": [chat.pk for chat in chats],
             "action": action,
             "button": f"End {what}",
-            "back": reverse("admin:chats_chat_changelist")
-            if action
-            else reverse("admin:chats_chat_change", args=[chats[0].pk]),
+            "back": reverse("admin:chats_chat_changelist"),
         }
         return TemplateResponse(request, "chats/confirm.html", context)
 

@@ -12,8 +12,11 @@ import phonenumbers
 from django.db.models import QuerySet
 from django.template.defaultfilters import filesizeformat
 from django.utils.dateformat import format as format_date
+from django.utils.functional import Promise
 from django.utils.text import capfirst
 from django.utils.timezone import localtime
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from chats.models import Chat, Participant, mask
 from messaging.media.links import make_link
@@ -26,55 +29,55 @@ _CUT = "•••"
 
 Level = Literal["done", "waiting", "failed"]
 
-# What became of an outbound text, to be read before the name of its recipient.
-_DELIVERY: dict[str, tuple[str, Level]] = {
-    Message.Status.SCHEDULED: ("waiting for its time, to be sent to", "waiting"),
-    Message.Status.PREPARING: ("being prepared, to be sent to", "waiting"),
-    Message.Status.QUEUED: ("waiting to be sent to", "waiting"),
-    Message.Status.HELD: ("held back, to be sent to", "waiting"),
-    Message.Status.SENDING: ("being sent to", "waiting"),
-    Message.Status.UNCONFIRMED: ("perhaps sent, the carrier's answer was lost, to", "waiting"),
-    Message.Status.SENT: ("sent to", "waiting"),
-    Message.Status.DELIVERED: ("delivered to", "done"),
-    Message.Status.FAILED: ("could not be delivered to", "failed"),
+# What became of an outbound text.
+_DELIVERY: dict[str, tuple[str | Promise, Level]] = {
+    Message.Status.SCHEDULED: (gettext_lazy("waiting for its time, to be sent to %(to)s"), "waiting"),
+    Message.Status.PREPARING: (gettext_lazy("being prepared, to be sent to %(to)s"), "waiting"),
+    Message.Status.QUEUED: (gettext_lazy("waiting to be sent to %(to)s"), "waiting"),
+    Message.Status.HELD: (gettext_lazy("held back, to be sent to %(to)s"), "waiting"),
+    Message.Status.SENDING: (gettext_lazy("being sent to %(to)s"), "waiting"),
+    Message.Status.UNCONFIRMED: (gettext_lazy("perhaps sent, the carrier's answer was lost, to %(to)s"), "waiting"),
+    Message.Status.SENT: (gettext_lazy("sent to %(to)s"), "waiting"),
+    Message.Status.DELIVERED: (gettext_lazy("delivered to %(to)s"), "done"),
+    Message.Status.FAILED: (gettext_lazy("could not be delivered to %(to)s"), "failed"),
 }
 # What became of an inbound text that was not passed on.
 _NOT_PASSED_ON = {
-    Message.Status.LATE: "not passed on: the chat had ended",
-    Message.Status.UNMATCHED: "not passed on: no chat goes with it",
-    Message.Status.BLOCKED: "not passed on",
+    Message.Status.LATE: gettext_lazy("not passed on: the chat had ended"),
+    Message.Status.UNMATCHED: gettext_lazy("not passed on: no chat goes with it"),
+    Message.Status.BLOCKED: gettext_lazy("not passed on"),
 }
 _DISCLOSURES = {
-    "phone": "phone number",
-    "email": "e-mail address",
-    "link": "link",
-    "handle": "messenger account",
+    "phone": gettext_lazy("phone number"),
+    "email": gettext_lazy("e-mail address"),
+    "link": gettext_lazy("link"),
+    "handle": gettext_lazy("messenger account"),
 }
 _BLOCKED = {
-    "media": "a kind of message that cannot be passed on",
-    "empty": "an empty text",
-    "binary": "binary data, and no text",
-    "too_long": "too long",
-    "not_started": "the chat had not started",
-    "counterpart_opted_out": "the other person has opted out",
-    "blocked_by_platform": "its platform did not approve of it",
-    "disclosure": "it would have given its writer away",
-    "too_many": "too many texts in a minute",
-    "too_many_a_day": "too many texts in a day",
-    "repeated": "the same text again and again",
-    "loop": "machines were answering each other",
-    "muted": "its writer is muted",
-    "blocked": "its writer is blocked",
-    "recipient_blocked": "the other person is blocked",
+    "media": gettext_lazy("a kind of message that cannot be passed on"),
+    "empty": gettext_lazy("an empty text"),
+    "binary": gettext_lazy("binary data, and no text"),
+    "too_long": gettext_lazy("too long"),
+    "not_started": gettext_lazy("the chat had not started"),
+    "counterpart_opted_out": gettext_lazy("the other person has opted out"),
+    "blocked_by_platform": gettext_lazy("its platform did not approve of it"),
+    "disclosure": gettext_lazy("it would have given its writer away"),
+    "too_many": gettext_lazy("too many texts in a minute"),
+    "too_many_a_day": gettext_lazy("too many texts in a day"),
+    "repeated": gettext_lazy("the same text again and again"),
+    "loop": gettext_lazy("machines were answering each other"),
+    "muted": gettext_lazy("its writer is muted"),
+    "blocked": gettext_lazy("its writer is blocked"),
+    "recipient_blocked": gettext_lazy("the other person is blocked"),
 }
 # What the platform answered about it.
 _APPROVAL = {
-    Approval.Status.WAITING: "being asked",
-    Approval.Status.ASKING: "being asked",
-    Approval.Status.APPROVED: "passed on",
-    Approval.Status.CHANGED: "changed by the platform",
-    Approval.Status.BLOCKED: "blocked",
-    Approval.Status.MOOT: "not needed any more",
+    Approval.Status.WAITING: gettext_lazy("being asked"),
+    Approval.Status.ASKING: gettext_lazy("being asked"),
+    Approval.Status.APPROVED: gettext_lazy("passed on"),
+    Approval.Status.CHANGED: gettext_lazy("changed by the platform"),
+    Approval.Status.BLOCKED: gettext_lazy("blocked"),
+    Approval.Status.MOOT: gettext_lazy("not needed any more"),
 }
 
 
@@ -82,6 +85,7 @@ _APPROVAL = {
 class ShownAttachment:
     """An attachment: what it is and what became of it in words, and a link while it is kept."""
 
+    id: UUID
     kind: str
     words: str
     link: str
@@ -91,7 +95,8 @@ class ShownAttachment:
 class Bubble:
     """One text of a transcript; `outcome` says in words what became of it, `error` why it failed.
 
-    `approval` says what its platform answered, if it was asked, and `changed_body` which words it gave instead.
+    `approval` says what its platform answered, if it was asked; `changed_body` which other words were passed on, its
+    platform's or what was left when something had been removed. `sent` is the row of what went out, if any.
     """
 
     message: Message
@@ -108,19 +113,24 @@ class Bubble:
     disclosures: str
     approval: str = ""
     changed_body: str = ""
+    sent: Message | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Transcript:
-    """The latest texts of a chat, oldest first; `limit` is how many at most, when there are more."""
+    """Texts of a chat, oldest first; `limit` is how many at most, when there are earlier ones."""
 
     bubbles: Sequence[Bubble]
     limit: int | None
 
 
-def read_transcript(*, chat: Chat, limit: int) -> Transcript:
-    """Return the latest `limit` texts of `chat`, in a few queries; an inbound text and its relay are one."""
-    latest = list(_texts_of(chat).order_by("-position")[: limit + 1])
+def read_transcript(*, chat: Chat, limit: int, before: int | None = None) -> Transcript:
+    """Return the latest `limit` texts of `chat`, or those before a position, in a few queries.
+
+    An inbound text and its relay are one.
+    """
+    texts = _texts_of(chat) if before is None else _texts_of(chat).filter(position__lt=before)
+    latest = list(texts.order_by("-position")[: limit + 1])
     return Transcript(bubbles=_show(latest[limit - 1 :: -1], chat), limit=limit if len(latest) > limit else None)
 
 
@@ -159,6 +169,7 @@ def _show(texts: Sequence[Message], chat: Chat) -> list[Bubble]:
         approval.pk: approval for approval in Approval.objects.filter(message__in=[message.pk for message in texts])
     }
     changed = [pk for pk, approval in approvals.items() if approval.status == Approval.Status.CHANGED]
+    changed += [message.pk for message in texts if message.disclosures and message.pk in relays]
     changed_bodies = {relay.relays_id: relay.body for relay in Message.objects.filter(relays__in=changed)}
 
     def show(message: Message) -> Bubble:
@@ -182,6 +193,7 @@ def _show(texts: Sequence[Message], chat: Chat) -> list[Bubble]:
             disclosures=describe_disclosures(message),
             approval=hide_numbers(describe_approval(approvals.get(message.pk)), numbers),
             changed_body=hide_numbers(changed_bodies.get(message.pk, ""), numbers),
+            sent=sent,
         )
 
     return [show(message) for message in texts]
@@ -190,6 +202,7 @@ def _show(texts: Sequence[Message], chat: Chat) -> list[Bubble]:
 def show_attachment(attachment: Attachment) -> ShownAttachment:
     is_kept = attachment.status == Attachment.Status.STORED
     return ShownAttachment(
+        id=attachment.pk,
         kind=attachment.kind,
         words=describe_attachment(attachment),
         link=make_link(attachment_id=attachment.pk, content_type=attachment.content_type) if is_kept else "",
@@ -209,29 +222,29 @@ def describe_outcome(message: Message, *, to: str) -> tuple[str, Level]:
     """Return in words what became of a message, and how good that is; `to` is whom an outbound one is for."""
     if message.status in _DELIVERY:
         words, level = _DELIVERY[message.status]
-        return f"{words} {to}", level
+        return str(words) % {"to": to}, level
     if message.status == Message.Status.RELAYED:
-        return "passed on", "done"
+        return _("passed on"), "done"
     if message.status == Message.Status.KEYWORD:
-        return "answered by the service: not passed on", "done"
-    words = _NOT_PASSED_ON.get(Message.Status(message.status), message.get_status_display())
-    why = _BLOCKED.get(message.error_code, "")
-    return f"{words}: {why}" if why else words, "failed"
+        return _("answered by the service: not passed on"), "done"
+    words = _NOT_PASSED_ON.get(Message.Status(message.status)) or message.get_status_display()
+    why = _BLOCKED.get(message.error_code)
+    return f"{words}: {why}" if why else str(words), "failed"
 
 
 def describe_approval(approval: Approval | None) -> str:
     """Return what the platform answered about a text in words; empty when it was not asked."""
     if approval is None:
         return ""
-    words = _APPROVAL[Approval.Status(approval.status)]
+    words = str(_APPROVAL[Approval.Status(approval.status)])
     if approval.error:
-        words = f"no answer, so {words} as it wants then: {approval.error}"
+        words = _("no answer, so %(what)s as it wants then: %(error)s") % {"what": words, "error": approval.error}
     return f"{words}: {approval.reason}" if approval.reason else words
 
 
 def describe_disclosures(message: Message) -> str:
     """Return in words what a rule did not let pass, such as `phone number, link`; empty when there was nothing."""
-    return ", ".join(_DISCLOSURES.get(kind, kind) for kind in message.disclosures or ())
+    return ", ".join(str(_DISCLOSURES.get(kind, kind)) for kind in message.disclosures or ())
 
 
 def describe_error(message: Message) -> str:
@@ -253,8 +266,14 @@ def short_id(chat_id: UUID) -> str:
 def name_of(participant: Participant | None) -> str:
     """Return what to call a participant: the name, else which of the two it is."""
     if participant is None:
-        return "somebody"
-    return hide_numbers(participant.name, [participant.phone_number]) or f"participant {participant.position}"
+        return _("somebody")
+    nameless = _("participant %(position)s") % {"position": participant.position}
+    return hide_numbers(participant.name, [participant.phone_number]) or nameless
+
+
+def show_number(phone_number: str) -> str:
+    """Return a phone number as the operator may see it."""
+    return mask(phone_number)
 
 
 def hide_numbers(text: str, phone_numbers: Iterable[str]) -> str:

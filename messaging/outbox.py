@@ -78,14 +78,16 @@ def queue_text(
     )
 
 
-def queue_platform_text(*, recipient: Recipient, body: str, media_count: int, send_at: datetime | None) -> UUID:
-    """Queue a text that a platform has written to a participant, and return its id.
+def queue_platform_text(
+    *, recipient: Recipient, body: str, media_count: int, send_at: datetime | None, once_key: str | None = None
+) -> UUID | None:
+    """Queue a text that a platform has written to a participant, and return its id; None when `once_key` was used.
 
     With attachments, which the caller keeps, it waits until they are fetched. With `send_at` it waits for that time,
     and gets its place among the texts to its recipient only then.
     """
     status = Message.Status.PREPARING if media_count else Message.Status.QUEUED
-    message_id = _queue(
+    return _queue(
         kind=Message.Kind.PLATFORM,
         status=Message.Status.SCHEDULED if send_at else status,
         virtual_number_id=recipient.virtual_number_id,
@@ -94,9 +96,8 @@ def queue_platform_text(*, recipient: Recipient, body: str, media_count: int, se
         body=body,
         media_count=media_count,
         send_at=send_at,
+        once_key=once_key,
     )
-    assert message_id  # without a key, nothing stands against it
-    return message_id
 
 
 def queue_text_to_stranger(

@@ -47,12 +47,13 @@ def send_platform_text(
     to: UUID | None = None,
     media: Sequence[str] = (),
     send_at: datetime | None = None,
+    once_key: str | None = None,
 ) -> list[Message]:
     """Queue a text to the participant `to`, or to both people of a chat; return a message for each of them.
 
     With `send_at` it waits until then. `media` are URLs of what goes with it. The end of the chat after silence is not
-    put off by it. Raises Chat.DoesNotExist, HasEnded, HasNotStarted, ImpossibleTime, UnknownRecipient,
-    RecipientOptedOut, RecipientBlocked and RecipientNotAllowed.
+    put off by it. Who was texted with this `once_key` before is not texted again. Raises Chat.DoesNotExist, HasEnded,
+    HasNotStarted, ImpossibleTime, UnknownRecipient, RecipientOptedOut, RecipientBlocked and RecipientNotAllowed.
     """
     with transaction.atomic():
         chat = lock_chat(chat_id)
@@ -64,7 +65,15 @@ def send_platform_text(
         _refuse_restricted(people, chat.platform)
         queued = []
         for person in people:
-            message_id = queue_platform_text(recipient=person, body=text, media_count=len(media), send_at=send_at)
+            message_id = queue_platform_text(
+                recipient=person,
+                body=text,
+                media_count=len(media),
+                send_at=send_at,
+                once_key=f"{once_key}:{person.pk}" if once_key else None,
+            )
+            if message_id is None:
+                continue
             if media:
                 keep_platform_media(message_id=message_id, urls=media, due_at=send_at)
             queued.append(message_id)

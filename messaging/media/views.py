@@ -33,13 +33,19 @@ def show_media(request: HttpRequest, token: str, name: str) -> HttpResponse:
     """Show an attachment: 404 for what was never a link, 410 for one whose time is over."""
     try:
         attachment = Attachment.objects.get(pk=read_link(token), status=Attachment.Status.STORED)
-        data = _read(attachment)
     except NoSuchLink:
         return _say("There is nothing here. Was the whole link copied?", status=404)
     except (LinkExpired, Attachment.DoesNotExist):
         return _say("This link has expired. Ask the person who sent it to send it again.", status=410)
+    return show_attachment_file(request, attachment)
+
+
+def show_attachment_file(request: HttpRequest, attachment: Attachment) -> HttpResponse:
+    """Show an attachment that is stored; whether somebody may see it is the caller's business."""
+    try:
+        data = _read(attachment)
     except (OSError, InvalidToken) as error:
-        log.error("attachment cannot be read", attachment=str(read_link(token)), error=type(error).__name__)
+        log.error("attachment cannot be read", attachment=str(attachment.pk), error=type(error).__name__)
         return _say("This cannot be shown at the moment. Please try again later.", status=503)
     return _respond(request, attachment, data)
 

@@ -1,7 +1,6 @@
 """Pictures and files as the operator sees them: in the chat, on the text's page, and in a list of what went wrong."""
 
 import pytest
-from django.conf import settings
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
@@ -36,7 +35,8 @@ def attachments(chat: Chat) -> list[Attachment]:
 
 
 def test_the_chat_shows_the_picture_and_says_what_became_of_the_rest(operator: Client, chat, attachments):
-    assert f'<img src="{settings.PUBLIC_URL}/media/' in operator.get(page_of(chat)).content.decode()
+    picture = reverse("admin:chats_chat_media", args=[chat.pk, attachments[0].pk])
+    assert f'<img src="{picture}"' in operator.get(page_of(chat)).content.decode()
     page = read(operator, page_of(chat))
     assert "Contact card: withheld" in page
     assert "Video: could not be passed on. Vonage answered 404 instead of the file. (http_404)" in page

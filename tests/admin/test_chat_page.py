@@ -8,7 +8,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
-from chats import admin as chats_admin
+from chats import conversation_admin
 from chats.models import Chat, Participant
 from messaging.models import Message
 from platforms.models import Platform
@@ -39,10 +39,11 @@ def omar(chat: Chat) -> Participant:
 
 
 def read_bubbles(client: Client, chat: Chat) -> list[tuple[str, str]]:
-    """Return the classes and the source of each bubble."""
+    """Return the classes and the source of each bubble, without the markup of its icons."""
     page = client.get(page_of(chat)).content.decode()
-    found = re.findall(r'<div class="transcript-text ([^"]*)">(.*?transcript-foot">.*?</div>)', page, re.DOTALL)
-    return [(classes, " ".join(source.split())) for classes, source in found]
+    found = re.findall(r'<li class="talk-text ([^"]*)"[^>]*>(.*?)</li>', page, re.DOTALL)
+    icon = re.compile(r'<span class="material-symbols-outlined"[^>]*>\w+</span>')
+    return [(classes, " ".join(icon.sub("", source).split())) for classes, source in found]
 
 
 def test_the_page_shows_the_chat_and_offers_nothing_to_edit(operator: Client, chat: Chat) -> None:
@@ -70,8 +71,8 @@ def test_the_first_person_is_on_the_left_and_the_second_on_the_right(
     log_relay(sara, "Hi")
     log_relay(omar, "Hello")
     (left, first), (right, second) = read_bubbles(operator, chat)
-    assert "transcript-text-left" in left and "<b>Sara</b>" in first and "Hi" in first
-    assert "transcript-text-right" in right and "<b>Omar</b>" in second and "Hello" in second
+    assert "talk-text-left" in left and '<b dir="auto">Sara</b>' in first and "Hi" in first
+    assert "talk-text-right" in right and '<b dir="auto">Omar</b>' in second and "Hello" in second
 
 
 def test_a_text_and_its_relay_are_one_bubble(operator: Client, chat: Chat, sara: Participant) -> None:
@@ -87,9 +88,9 @@ def test_what_the_service_says_is_on_the_side_of_whom_it_is_for(
     log_answer(omar, "Welcome", kind=Message.Kind.INTRODUCTION)
     log_answer(omar, "Please send it as a text.", status=Status.SENT)
     (first, introduction), (_, answer) = read_bubbles(operator, chat)
-    assert "transcript-service" in first and "transcript-text-right" in first
-    assert "<b>Service</b> · introduction" in introduction and "Delivered to Omar" in introduction
-    assert "automatic reply" in answer and "Sent to Omar" in answer
+    assert "talk-service" in first and "talk-text-right" in first
+    assert "<b>Introduction</b>" in introduction and "Delivered to Omar" in introduction
+    assert "<b>Automatic reply</b>" in answer and "Sent to Omar" in answer
 
 
 @pytest.mark.parametrize(
@@ -112,7 +113,7 @@ def test_delivery_is_told_in_words(operator: Client, chat: Chat, sara: Participa
 def test_a_failed_text_says_why(operator: Client, chat: Chat, sara: Participant) -> None:
     log_relay(sara, "Hi", status=Status.FAILED, error_code="1320", error_detail=f"{OMAR} is unreachable")
     [(classes, bubble)] = read_bubbles(operator, chat)
-    assert "transcript-failed" in classes
+    assert "talk-failed" in classes
     assert "Could not be delivered to Omar: +1••••••••24 is unreachable (1320)" in bubble
 
 
@@ -130,7 +131,7 @@ def test_a_text_that_was_not_passed_on_says_why(
 ) -> None:
     log_inbound(sara, "", status=status, error_code=error_code)
     [(_, bubble)] = read_bubbles(operator, chat)
-    assert f"{words}</div>" in bubble
+    assert f"<span>{words}</span>" in bubble
     assert "<i>no text</i>" in bubble
 
 
@@ -157,18 +158,23 @@ def test_their_own_numbers_are_masked_in_what_people_write(operator: Client, cha
         assert re.search(r"I am at \+1••••••••2[34], call me", bubble), bubble
 
 
-def test_only_the_latest_texts_are_read_and_a_note_says_so(
+def test_only_the_latest_texts_are_read_and_earlier_ones_are_a_click_away(
     operator: Client, chat: Chat, sara: Participant, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(chats_admin, "TRANSCRIPT_LIMIT", 3)
+    monkeypatch.setattr(conversation_admin, "TEXTS_AT_ONCE", 3)
     for number in range(3):
         log_relay(sara, f"text {number}")
-    assert "Only the latest" not in read(operator, page_of(chat))
-    log_relay(sara, "text 3")
-    assert "Only the latest 3 texts are shown here." in read(operator, page_of(chat))
-    assert [
-        match.group() for _, bubble in read_bubbles(operator, chat) if (match := re.search(r"text \d", bubble))
-    ] == ["text 1", "text 2", "text 3"]
+    assert "Show earlier" not in read(operator, page_of(chat))
+    for number in range(3, 8):
+        log_relay(sara, f"text {number}")
+    seen: list[list[str]] = []
+    address = page_of(chat)
+    while address:
+        page = operator.get(address).content.decode()
+        seen.append(re.findall(r'<div class="talk-body" dir="auto">(text \d)', page))
+        link = re.search(r'href="(\?before=\d+)"', page)
+        address = f"{page_of(chat)}{link[1]}" if link else ""
+    assert seen == [["text 5", "text 6", "text 7"], ["text 2", "text 3", "text 4"], ["text 0", "text 1"]]
 
 
 def test_a_long_transcript_costs_as_many_queries_as_a_short_one(
@@ -182,7 +188,7 @@ def test_a_long_transcript_costs_as_many_queries_as_a_short_one(
         log_relay(sara, "text")
     with CaptureQueriesContext(connection) as long:
         operator.get(page_of(chat))
-    assert len(long) == len(short) <= 10
+    assert len(long) == len(short) <= 14
 
 
 def test_an_unknown_chat_leads_back_without_an_error(operator: Client, chat: Chat) -> None:

@@ -41,7 +41,7 @@ def test_the_confirmation_says_what_happens_to_whom(operator: Client, chats: lis
     for shown in (
         "End these 2 chats?",
         "can no longer text each other",
-        "Only the platform can reopen a chat.",
+        "until a chat is reopened",
         "(booking-8812), Rides",
         f"Sara, +1••••••••23, through {number}",
         "Bob, +1••••••••26, through",
@@ -83,7 +83,7 @@ def test_one_chat_is_ended_from_its_page(operator: Client, chat: Chat) -> None:
     answer = operator.post(end_page(chat), {"confirmed": "yes", "reason": "no-show"})
     assert answer.status_code == 302 and answer.headers["Location"] == page_of(chat)
     page = operator.get(page_of(chat))
-    assert "Ended 1 chat." in words_of(page) and "no-show" in words_of(page)
+    assert "Ended the chat." in words_of(page) and "no-show" in words_of(page)
     assert end_page(chat) not in page.content.decode()
 
 
@@ -138,7 +138,7 @@ def test_ending_again_changes_nothing_and_records_nothing(operator: Client, chat
     page = words_of(end_all(operator, chats, reason="again"))
     assert "Ended 1 chat." in page and "1 chat had ended before" in page
     again = operator.post(end_page(chats[0]), {"confirmed": "yes", "reason": "again"}, follow=True)
-    assert "1 chat had ended before" in words_of(again)
+    assert "This chat had ended before" in words_of(again)
     first = Chat.objects.get(pk=ended.pk)
     assert (first.end_reason, first.ended_at) == ("trip over", ended.ended_at)
     assert [entry.object_id for entry in LogEntry.objects.all()] == [str(chats[1].pk)]

@@ -85,7 +85,7 @@ def test_the_transcript_and_the_log_say_what_gave_somebody_away(operator: Client
     text("https://example.com/sara")
     page = read(operator, page_of(chat))
     assert "Gives its writer away: e-mail address, removed before it was passed on" in page
-    assert "Gives its writer away: link Not passed on: it would have given its writer away" in page
+    assert "Gives its writer away: link block Not passed on: it would have given its writer away" in page
     assert "e-mail address" in read(operator, MESSAGES)
     assert "e-mail address" in read(operator, page_of(Message.objects.filter(direction="in").last()))
 

@@ -10,6 +10,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.dateformat import format as format_date
 from django.utils.dateparse import parse_date
+from django.utils.functional import Promise
 from django.utils.timezone import localdate, make_aware
 from django.utils.translation import gettext_lazy as _
 
@@ -45,17 +46,21 @@ class VirtualNumberFilter(admin.SimpleListFilter):
     title = _("virtual number")
     parameter_name = "number"
 
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str | Promise]]:
         value = self.used_parameters.get(self.parameter_name)
         number = _find_by_id(value) if value else None
-        return [(str(number.pk), number.number)] if number else []
+        return [(value, number.number if number else _("none of ours"))] if value else []
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Chat]) -> QuerySet[Chat]:
         value = self.value()
         if value is None:
             return queryset
         number = _find_by_id(value)
-        return queryset.filter(pk__in=Participant.objects.filter(virtual_number=number).values("chat"))
+        return (
+            queryset.filter(pk__in=Participant.objects.filter(virtual_number=number).values("chat"))
+            if number
+            else queryset.none()
+        )
 
 
 def find_virtual_number(text: str) -> VirtualNumber | None:

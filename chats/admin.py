@@ -100,8 +100,10 @@ class ChatAdmin(ConversationPages, RevealsNumbers, RestrictionActions):
     empty_state = "No chats here. A platform opens one with POST /chats."
     actions = ("end_chats",)
     actions_detail = (
-        {"title": _("More"), "icon": "more_vert", "items": ("reveal_number", "restrict", "export_transcript")},
         "replace_person",
+        "restrict",
+        "reveal_number",
+        "export_transcript",
         "extend",
         "reopen",
         "end_one_chat",

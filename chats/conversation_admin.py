@@ -162,7 +162,9 @@ class ConversationPages(AuditedAdmin, ModelAdmin):
         if obj:
             context |= self._describe(request, obj)
             hidden = self._find_impossible(obj)
-            context["actions_detail"] = [each for each in context["actions_detail"] if each.get("path") not in hidden]
+            # Beside the conversation there is room for them, and they are links that a keyboard reaches.
+            context["talk_actions"] = [each for each in context["actions_detail"] if each["path"] not in hidden]
+            context["actions_detail"] = []
             if obj.status == Chat.Status.OPEN and self.has_end_permission(request):
                 context["text_form"] = TextForm(people=people_of(obj), auto_id="talk_%s")
         return super().render_change_form(request, context, *args, obj=obj, **kwargs)

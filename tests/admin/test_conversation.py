@@ -27,7 +27,8 @@ from messaging.opt_outs import Person, opt_out
 from platforms.models import Platform
 from proxy_project.encryption import encrypt_bytes
 from tests.admin.pages import CHATS, listed, page_of, read, search_chats, words_of
-from tests.admin.population import log_answer, log_inbound, log_relay
+from tests.admin.population import log_answer, log_inbound, log_relay, populate
+from tests.admin.test_no_phone_numbers import find_numbers
 from tests.factories import ALICE, BOB, CHARLIE, OMAR, SARA, make_chat, make_person, make_pool, make_virtual_number
 from tests.messaging.payloads import sms
 from tests.messaging.signing import INBOUND, signed_post
@@ -510,6 +511,18 @@ def test_two_operators_at_once_do_it_once(
     assert answers == [302, 302]
     assert actions() == [recorded]
     assert Message.objects.filter(kind="platform").count() == (2 if name == "text" else 0)
+
+
+def test_no_page_of_the_conversation_holds_a_phone_number(operator: Client) -> None:
+    population = populate()
+    for chat in (population.open_chat, population.ended_chat):
+        failed = Message.objects.filter(chat=chat, status="failed", kind="relay").values_list("pk", flat=True)
+        addresses = [address(chat, name) for name in ("live", "text", "extend", "reopen", "replace_person")]
+        addresses += [address(chat, "resend", pk) for pk in failed]
+        for where in addresses:
+            page = operator.get(where)
+            assert page.status_code == 200, where
+            assert find_numbers(page.content.decode()) == [], where
 
 
 class TestSearch:

@@ -24,8 +24,6 @@ from platforms.models import Event, Platform
 
 # Texts that an operator has written begin their `once_key` with it.
 BY_OPERATOR = "operator:"
-# More of what happened is not read, of each source.
-_MOST_NOTES = 100
 # What two sources tell of the same within so long is one thing.
 _SAME = timedelta(seconds=10)
 
@@ -282,7 +280,7 @@ def _tell_of_rows(chat: Chat, people: Sequence[Participant]) -> Iterator[_Told]:
         if one.consented_at:
             yield _Told(kind="agreed", at=one.consented_at, about=one.pk)
     # By the index on who is reported.
-    for report in Report.objects.filter(reported__in=[one.pk for one in people]).order_by("-created_at")[:_MOST_NOTES]:
+    for report in Report.objects.filter(reported__in=[one.pk for one in people]).order_by():
         reported = next(one for one in people if one.pk == report.reported_id)
         yield _Told(kind="reported", at=report.created_at, about=report.reporter_id, other=reported)
 
@@ -290,25 +288,25 @@ def _tell_of_rows(chat: Chat, people: Sequence[Participant]) -> Iterator[_Told]:
 def _tell_of_log(chat: Chat, people: Sequence[Participant]) -> Iterator[_Told]:
     """Tell what operators and platforms did, and, of a chat that was reopened, when it had ended."""
     ids = [str(chat.pk), *(str(one.pk) for one in people)]
-    entries = AuditEntry.objects.filter(object_id__in=ids, action__in=list(_OF_AUDIT)).order_by("-at")[:_MOST_NOTES]
-    for entry in entries:
+    # In no order, here and below: the latest of all that there are would be looked for among everybody's.
+    for entry in AuditEntry.objects.filter(object_id__in=ids, action__in=list(_OF_AUDIT)).order_by():
         about = None if entry.object_id == ids[0] else UUID(entry.object_id)
         by = entry.actor_name if entry.actor_kind == AuditEntry.ActorKind.OPERATOR else ""
         yield _Told(kind=_OF_AUDIT[Action(entry.action)], at=entry.at, about=about, by=by, reason=entry.reason)
     if chat.platform.records_events:
-        events = Event.objects.filter(chat=chat.pk, type__in=list(_OF_EVENTS)).order_by("-position")
-        for type_, at in events.values_list("type", "occurred_at")[:_MOST_NOTES]:
+        events = Event.objects.filter(chat=chat.pk, type__in=list(_OF_EVENTS)).order_by()
+        for type_, at in events.values_list("type", "occurred_at"):
             yield _Told(kind=_OF_EVENTS[EventType(type_)], at=at)
 
 
 def _find_opt_outs(chat: Chat, people: Sequence[Participant]) -> QuerySet[OptOut]:
-    """Return the latest opt-outs of the people that counted for this chat."""
+    """Return the opt-outs of the people that count or counted for this chat; by the index on a person's."""
     here = Q(virtual_number__in=[one.virtual_number_id for one in people])
     everywhere = Q(scope=Platform.OptOutScope.PLATFORM, platform=chat.platform_id)
     found = OptOut.objects.filter(here | everywhere, phone_digest__in=[one.phone_digest for one in people])
     columns = ("phone_digest", "virtual_number_id", "scope", "platform_id", "created_at", "ended_at", "end",
                "recorded_by")  # fmt: skip
-    return found.only(*columns).order_by("-created_at")[:_MOST_NOTES]
+    return found.only(*columns).order_by()
 
 
 def _tell_of_opt_outs(opt_outs: Iterable[OptOut], people: Sequence[Participant]) -> Iterator[_Told]:

@@ -329,7 +329,7 @@ class ConversationPages(AuditedAdmin, ModelAdmin):
                 return
             if _write(now_ends) != form.cleaned_data["seen"]:
                 # With what stands there now; what was typed stays, to be confirmed again.
-                form.data = {**form.data.dict(), "seen": _write(now_ends)}
+                form.data = {**request.POST.dict(), "seen": _write(now_ends)}
                 raise _Refused(
                     _("Somebody else has just moved the end of this chat: %(now)s. Save again to move it all the same.")
                     % {"now": _say_end(now_ends)}
@@ -545,7 +545,7 @@ def _is_confirmed(request: HttpRequest) -> bool:
 def _list_people(chat: Chat) -> list[dict[str, Any]]:
     return [
         {
-            "title": f"{name_of(one)}, {show_number(one.phone_number)}",
+            "title": ", ".join([name_of(one), show_number(one.phone_number) or _("erased")]),
             "lines": [_("through %(number)s") % {"number": one.virtual_number.number}],
         }
         for one in people_of(chat)

@@ -10,8 +10,8 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.dateformat import format as format_date
 from django.utils.dateparse import parse_date
-from django.utils.functional import Promise
 from django.utils.timezone import localdate, make_aware
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from chats.models import Chat, Participant, VirtualNumber
@@ -46,10 +46,10 @@ class VirtualNumberFilter(admin.SimpleListFilter):
     title = _("virtual number")
     parameter_name = "number"
 
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str | Promise]]:
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         value = self.used_parameters.get(self.parameter_name)
         number = _find_by_id(value) if value else None
-        return [(value, number.number if number else _("none of ours"))] if value else []
+        return [(value, number.number if number else gettext("none of ours"))] if value else []
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Chat]) -> QuerySet[Chat]:
         value = self.value()

@@ -84,6 +84,9 @@ def test_an_operators_morning(
     news = page.locator("[data-talk-items] .talk-text").last
     expect(news).to_contain_text("Now I see you <b>there</b>")
     expect(page.locator("[data-talk-said]")).to_have_text("Sara: Now I see you <b>there</b>")
+    relayed = Message.objects.latest("position")
+    Message.objects.filter(pk=relayed.pk).update(status="failed", error_code="1240", failed_at=timezone.now())
+    expect(page.locator("[data-talk-said]")).to_contain_text("Could not be delivered to Omar")
     is_at_end = "(e) => e.scrollHeight - e.scrollTop - e.clientHeight < 2"
     assert page.locator(".talk-scroll").evaluate(is_at_end)
 

@@ -77,8 +77,12 @@ class Conversation {
     for (const item of wanted) {
       const old = shown.get(item.dataset.key);
       if (old && old.isConnected) {
-        if (old.outerHTML !== item.outerHTML && !isLabel(old)) old.replaceWith((last = item));
-        else last = old;
+        if (old.outerHTML === item.outerHTML || isLabel(old)) {
+          last = old;
+          continue;
+        }
+        if (hasFailed(item) && !hasFailed(old)) news.push(item);
+        old.replaceWith((last = item));
         continue;
       }
       if (last) last.after(item);
@@ -98,10 +102,11 @@ class Conversation {
   announce(news) {
     if (!news.length) return;
     const words = news.map((item) => {
-      const parts = [".talk-who b", ".talk-body"].map((each) => item.querySelector(each)?.textContent.trim());
+      const told = hasFailed(item) ? [".talk-who b", ".talk-body", ".talk-foot span + span"] : [".talk-who b", ".talk-body"];
+      const parts = told.map((each) => item.querySelector(each)?.textContent.trim());
       return "text" in item.dataset ? parts.filter(Boolean).join(": ") : item.children[1].textContent;
     });
-    const said = news.length > 1 ? [this.root.dataset.sayMany, ...words.slice(-3)] : words;
+    const said = news.length > 1 ? [this.root.dataset.sayMany, words.slice(-3).join(" · ")] : words;
     this.root.querySelector("[data-talk-said]").textContent = said.join(" ");
   }
 
@@ -172,6 +177,10 @@ function parse(source) {
 function replace(root, part, selector) {
   const [old, item] = [root.querySelector(selector), part.querySelector(selector)];
   if (old.outerHTML !== item.outerHTML) old.replaceWith(item);
+}
+
+function hasFailed(item) {
+  return item.classList.contains("talk-failed");
 }
 
 function isLabel(item) {

@@ -223,7 +223,7 @@ def test_what_an_operator_sees_of_a_chat_runs_no_markup(operator: Client, platfo
     assert "<script>alert" not in page and "<img src=x" not in page
 
 
-def test_the_settings_pass_djangos_deployment_check_with_no_warning_but_the_one_that_is_argued() -> None:
+def test_the_settings_pass_djangos_deployment_check_with_no_warning_but_the_one_that_is_argued(db: None) -> None:
     # Run by scripts/lint with production settings; here it finds at least that nothing is silenced beyond W008.
     from django.conf import settings
 

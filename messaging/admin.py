@@ -1,5 +1,6 @@
 """The message log as the operator sees it: to be read, and nothing else."""
 
+from datetime import date, datetime, time, timedelta
 from typing import Any
 
 from django.contrib import admin
@@ -7,8 +8,11 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.template.defaultfilters import filesizeformat
 from django.urls import reverse
+from django.utils.dateformat import format as format_date
+from django.utils.dateparse import parse_date
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import mark_safe
+from django.utils.timezone import localdate, make_aware
 from procrastinate.contrib.django.models import ProcrastinateJob
 from unfold.admin import ModelAdmin
 from unfold.decorators import display
@@ -30,9 +34,35 @@ from chats.transcript import (
 # Its pages are registered by being imported.
 from messaging import opt_out_admin  # noqa: F401
 from messaging.models import Attachment, Message
+from proxy_project.ids import first_id_at
 
 # Its page counts every job there ever was, and can run a job again that the service has settled.
 admin.site.unregister(ProcrastinateJob)
+
+
+class DayFilter(admin.SimpleListFilter):
+    """The texts of a day in the operator's time zone, by their places in the log."""
+
+    title = "day"
+    parameter_name = "day"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        today = localdate()
+        days = [(today - timedelta(days=ago)) for ago in range(7)]
+        if (chosen := _parse_day(self.value())) and chosen not in days:
+            days.append(chosen)
+        return [(day.isoformat(), format_date(day, "l, j F")) for day in days]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Message]) -> QuerySet[Message]:
+        day = _parse_day(self.value())
+        if day is None:
+            return queryset
+        begins_at, ends_at = (make_aware(datetime.combine(each, time.min)) for each in (day, day + timedelta(days=1)))
+        first, after = _first_position_at(begins_at), _first_position_at(ends_at)
+        if first is None:
+            return queryset.none()
+        # A text that waited for its time has a later place than its day.
+        return queryset.filter(position__gte=first, **({} if after is None else {"position__lt": after}))
 
 
 @admin.register(Message)
@@ -41,7 +71,7 @@ class MessageAdmin(AuditedAdmin, ModelAdmin):
     list_display = ("created_", "direction_", "person", "kind", "status_", "error_code", "error_kind", "disclosures_",
                     "number", "chat_")  # fmt: skip
     list_display_links = ("created_",)
-    list_filter = ("status", "direction", "kind", "error_kind")
+    list_filter = (DayFilter, "status", "direction", "kind", "error_kind")
     list_per_page = 50
     ordering = ("-position",)
     sortable_by = ()
@@ -201,6 +231,19 @@ class AttachmentAdmin(AuditedAdmin, ModelAdmin):
     @display(description="Text")
     def text(self, attachment: Attachment) -> str:
         return _link_to(attachment.message_id)
+
+
+def _parse_day(text: str | None) -> date | None:
+    try:
+        return parse_date(text or "")
+    except ValueError:
+        return None
+
+
+def _first_position_at(moment: datetime) -> int | None:
+    # By the primary key, which is ordered by time.
+    rows = Message.objects.filter(pk__gte=first_id_at(moment)).order_by("pk")
+    return rows.values_list("position", flat=True).first()
 
 
 def _numbers_of(message: Message) -> list[str]:

@@ -312,7 +312,8 @@ _NOT_ACCEPTED = """
            due_at = CASE WHEN result.status <> 'failed' THEN now() + result.wait * interval '1 second' END,
            failed_at = CASE WHEN result.status = 'failed' THEN now() END,
            error_code = result.error_code, error_detail = result.error_detail, error_kind = result.error_kind,
-           channel = result.channel
+           channel = result.channel,
+           may_have_arrived = may_have_arrived OR result.status = 'unconfirmed'
       FROM unnest(%(ids)s::uuid[], %(attempts)s::int[], %(statuses)s::text[], %(waits)s::float[],
                   %(codes)s::text[], %(details)s::text[], %(kinds)s::text[], %(unused)s::int[],
                   %(leases)s::timestamptz[], %(channels)s::text[])
@@ -434,7 +435,7 @@ def backoff_seconds(attempt: int) -> float:
 _LEASES_ENDED = """
     UPDATE messaging_message SET status = 'unconfirmed', due_at = now() + %(wait)s * interval '1 second',
            error_code = 'answer_lost', error_detail = 'The sender stopped before it had an answer.',
-           error_kind = 'unknown'
+           error_kind = 'unknown', may_have_arrived = true
      WHERE status = 'sending' AND due_at <= now()
 """
 _SEND_AGAIN = "UPDATE messaging_message SET status = 'queued' WHERE status = 'unconfirmed' AND due_at <= now()"

@@ -104,7 +104,7 @@ def describe_message(message: Message) -> dict[str, Any]:
         "text": None,
         "attachments": [],
         "disclosures": message.disclosures or [],
-        "error": (message.error_code and {"code": message.error_code, "detail": _hide_numbers(message.error_detail)})
+        "error": (message.error_code and {"code": message.error_code, "detail": hide_numbers(message.error_detail)})
         or None,
         "segments": message.segments,
         "price": message.price,
@@ -151,5 +151,6 @@ def _describe_attachment(media: Media) -> dict[str, Any]:
     }
 
 
-def _hide_numbers(text: str) -> str:
+def hide_numbers(text: str) -> str:
+    """Return the reason of a carrier without anything in it that could be a phone number."""
     return _NUMBER.sub("•••", text)

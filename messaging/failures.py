@@ -10,7 +10,10 @@ from platforms.templates import TemplateKind
 
 
 def tell_sender(message_id: UUID) -> None:
-    """Tell the writer of a relayed text that it was not delivered, at most once an hour; of other texts, nobody."""
+    """Tell the writer of a relayed text that it was not delivered, at most once an hour; of other texts, nobody.
+
+    Of a text that an operator sent again they were told when it failed the first time.
+    """
     message = _read_relay(message_id)
     if message is None or message.relays is None or message.relays.participant is None:
         return
@@ -20,12 +23,15 @@ def tell_sender(message_id: UUID) -> None:
         return  # they are told nothing (chats.restrictions)
     if message.error_kind == Message.ErrorKind.OPT_OUT:
         tell_of_opt_out(writer, failed_at)
-        return
-    queue_automatic_text(
-        kind=TemplateKind.NOT_DELIVERED,
-        recipient=writer,
-        once_key=f"not-delivered:{writer.pk}:{failed_at:%Y-%m-%dT%H}",
-    )
+    elif message.earlier_gateway_ids is None:
+        tell_not_delivered(writer, failed_at)
+
+
+def tell_not_delivered(writer: Recipient, now: datetime) -> bool:
+    """Tell a participant that a text of theirs was not delivered; False when they were told so in this hour."""
+    once_key = f"not-delivered:{writer.id}:{now:%Y-%m-%dT%H}"
+    told = queue_automatic_text(kind=TemplateKind.NOT_DELIVERED, recipient=writer, once_key=once_key)
+    return told is not None
 
 
 def tell_waiting(message_id: UUID) -> None:
@@ -68,6 +74,7 @@ def _read_relay(message_id: UUID) -> Message | None:
         .only(
             "failed_at",
             "error_kind",
+            "earlier_gateway_ids",
             "participant_id",
             "relays__participant__chat_id",
             "relays__participant__virtual_number_id",

@@ -16,6 +16,7 @@ from proxy_project.ids import make_id
 
 __all__ = [
     "NO_PLATFORM",
+    "UNHANDLED_FAILURE",
     "Attachment",
     "GatewayAccount",
     "Message",
@@ -26,6 +27,14 @@ __all__ = [
 
 # Whose turn it is with texts that are no platform's.
 NO_PLATFORM = UUID(int=0)
+
+# A text that somebody should see to. One whose recipient has opted out or was replaced, or whose chat had ended, was
+# rightly not sent.
+UNHANDLED_FAILURE = (
+    Q(direction="out", status="failed", handled_at__isnull=True)
+    & ~Q(error_kind="opt_out")
+    & ~Q(error_code__in=("recipient_replaced", "chat_ended"))
+)
 
 
 class Message(models.Model):
@@ -52,7 +61,7 @@ class Message(models.Model):
                        │        ├──→ QUEUED (the account is paused; the attempt does not count)
                        │        ├──→ QUEUED (as a text with links, when it was refused as an MMS)
                        │        ├──→ HELD → QUEUED (its recipient sleeps, or has not said YES yet)
-                       │        ├──→ FAILED (refused for good, or tried for too long)
+                       │        ├──→ FAILED (refused for good, or tried for too long) → QUEUED (by an operator)
                        └────────┴──→ UNCONFIRMED (the answer was lost: timeout, dropped connection, a crash)
 
     `due_at` is when the sender has to look at the row next: QUEUED, when it may be sent; SENDING, when its lease
@@ -167,6 +176,14 @@ class Message(models.Model):
     # When its text, and the number of a stranger, were erased.
     erased_at = models.DateTimeField(null=True)
 
+    # Set while an answer about it was lost, and for good when it was not settled before the next attempt.
+    may_have_arrived = models.BooleanField(default=False, db_default=False)
+    # Of a text that failed and was sent again: what the gateway called the attempts before, if it took them.
+    earlier_gateway_ids = ArrayField(models.CharField(max_length=64), null=True, editable=False)
+    # A failure that an operator is done with, and which of them.
+    handled_at = models.DateTimeField(null=True, editable=False)
+    handled_by = models.CharField(max_length=150, blank=True, default="", db_default="", editable=False)
+
     class Meta:
         ordering = ("-position",)
         constraints = (
@@ -255,6 +272,13 @@ class Message(models.Model):
                 condition=Q(stranger_digest__isnull=False),
                 name="message_by_stranger",
             ),
+            # The desk: failures that nobody has seen to, by reason. And the few failures among many texts.
+            models.Index(
+                fields=["error_code", "position"],
+                condition=UNHANDLED_FAILURE,
+                name="message_failed_unhandled",
+            ),
+            models.Index(fields=["position"], condition=Q(status="failed"), name="message_failed"),
         )
 
     def __str__(self) -> str:

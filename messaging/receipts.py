@@ -18,13 +18,15 @@ log = structlog.get_logger(__name__)
 
 # One statement finds the row and moves it. A final status stays; facts that a later receipt brings are kept.
 # An error without a failure says that nobody knows whether the text arrived: it is kept with a text that is SENT.
-# A failure counts only for the attempt that we know of: an earlier one may fail while the next is on its way.
+# A failure counts only for the attempt that we know of: an earlier one may fail while the next is on its way. What is
+# said of an attempt after which an operator sent the text again counts only when that has arrived after all.
 _RECORD = """
     UPDATE messaging_message AS message
        SET status = CASE WHEN moves THEN %(status)s ELSE message.status END,
            due_at = CASE WHEN moves THEN NULL ELSE message.due_at END,
-           gateway_id = COALESCE(message.gateway_id, %(gateway_id)s),
-           sent_at = COALESCE(message.sent_at, now()),
+           gateway_id = COALESCE(message.gateway_id, CASE WHEN NOT is_earlier THEN %(gateway_id)s END),
+           sent_at = COALESCE(message.sent_at, CASE WHEN moves OR NOT is_earlier THEN now() END),
+           may_have_arrived = message.may_have_arrived AND NOT (moves AND %(status)s = 'failed' AND attempts <= 1),
            delivered_at = CASE WHEN moves AND %(status)s = 'delivered' THEN now() ELSE message.delivered_at END,
            failed_at = CASE WHEN moves AND %(status)s = 'failed' THEN now() ELSE message.failed_at END,
            error_code = CASE WHEN tells THEN %(error_code)s ELSE message.error_code END,
@@ -36,12 +38,13 @@ _RECORD = """
       FROM (SELECT *, moves OR (status = 'sent' AND %(status)s = 'sent' AND is_of_attempt AND %(error_code)s <> '')
                       AS tells
               FROM (SELECT *, CASE %(status)s
-                                WHEN 'sent' THEN is_pending
-                                WHEN 'failed' THEN (is_pending OR status = 'sent') AND is_of_attempt
+                                WHEN 'sent' THEN is_pending AND NOT is_earlier
+                                WHEN 'failed' THEN (is_pending OR status = 'sent') AND is_of_attempt AND NOT is_earlier
                                 ELSE is_pending OR status = 'sent'
                               END AS moves
                       FROM (SELECT id, status, status IN ('queued', 'sending', 'unconfirmed') AS is_pending,
-                                   COALESCE(gateway_id, %(gateway_id)s) = %(gateway_id)s AS is_of_attempt
+                                   COALESCE(gateway_id, %(gateway_id)s) = %(gateway_id)s AS is_of_attempt,
+                                   COALESCE(%(gateway_id)s = ANY(earlier_gateway_ids), false) AS is_earlier
                               FROM messaging_message
                              WHERE direction = 'out' AND {match}
                                FOR NO KEY UPDATE) AS locked) AS judged) AS found

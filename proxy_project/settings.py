@@ -121,6 +121,8 @@ _database |= {
 }
 DATABASES = {"default": _database}
 INSTALLED_APPS = [
+    # Before unfold, whose first page it replaces.
+    "desk",
     "unfold",
     "django.contrib.admin",
     "django.contrib.auth",
@@ -323,7 +325,8 @@ UNFOLD = {
     "LOGIN": {"form": "operators.forms.LoginForm"},
     "SHOW_HISTORY": True,
     "SHOW_VIEW_ON_SITE": False,
-    "SIDEBAR": {"navigation": "platforms.admin.list_pages"},
+    "SIDEBAR": {"navigation": "desk.navigation.list_pages"},
+    "DASHBOARD_CALLBACK": "desk.home.add_home",
 }
 
 # --- Logs: ids only. Libraries that would quote a number or a text are silent at every level. ---------------

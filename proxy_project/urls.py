@@ -20,6 +20,7 @@ from chats.views import (
     UnmuteView,
     VirtualNumbersView,
 )
+from desk import views as desk
 from messaging import webhooks
 from messaging.keeping.views import ErasuresView
 from messaging.media.views import show_media
@@ -75,6 +76,8 @@ urlpatterns = [
     path("webhooks/status", webhooks.status),
     path("media/<str:token>/<str:name>", show_media),
     path("admin/second-factor", admin.site.admin_view(second_factor), name="second_factor"),
+    path("admin/failures", admin.site.admin_view(desk.failures), name="desk_failures"),
+    path("admin/setup", admin.site.admin_view(desk.setup), name="desk_setup"),
     path("admin/", admin.site.urls),
     path("healthz", healthz),
     path("metrics", metrics),

@@ -19,6 +19,8 @@ _UNKNOWN = ErrorKind.UNKNOWN
 
 # Not every part of a long text was confirmed within five minutes: all, some or none of it may have arrived.
 RESULT_UNKNOWN = "1490"
+# With these a text that failed may have arrived all the same; 1320: as one that the carrier had been given before.
+MAY_HAVE_ARRIVED = (RESULT_UNKNOWN, "1320")
 
 
 @dataclass(frozen=True, slots=True)

@@ -154,7 +154,7 @@ def _find_stale_figures(week: Week, now: datetime) -> Iterator[Need]:
             title=_("The worker does not run"),
             detail=_(
                 "It has counted nothing since %(time)s: events are not delivered, chats do not end on time, and the "
-                "figures below are old. Start `manage.py procrastinate worker`."
+                "figures below are old. Start manage.py procrastinate worker."
             )
             % {"time": say_clock(week.as_of)},
             link=reverse("desk_setup"),

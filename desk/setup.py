@@ -92,7 +92,7 @@ def list_steps(*, installation: Installation) -> Sequence[Step]:
             state="done" if there.has_sender else "missing",
             sentence=_("It runs, and hands texts to the carrier as they are queued.")
             if there.has_sender
-            else _("None is seen: start `manage.py send_texts`. Until then texts wait."),
+            else _("None is seen: start manage.py send_texts. Until then texts wait."),
         ),
         Step(
             name="worker",
@@ -100,7 +100,7 @@ def list_steps(*, installation: Installation) -> Sequence[Step]:
             state="done" if there.has_worker else "missing",
             sentence=_("It runs: events are delivered, chats end on time, and figures are counted.")
             if there.has_worker
-            else _("None is seen: start `manage.py procrastinate worker`. Its first sign comes within a minute."),
+            else _("None is seen: start manage.py procrastinate worker. Its first sign comes within a minute."),
         ),
     ]  # fmt: skip
 

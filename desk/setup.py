@@ -69,8 +69,16 @@ class Step:
 
 def read_installation(*, week: Week, now: datetime) -> Installation:
     """Return what there is, in one query; the worker runs when it has counted something lately."""
-    [row] = execute_planned(_READ, {})
-    return Installation(*row, has_worker=week.as_of is not None and now - week.as_of <= _ALIVE_FOR)
+    [(has_number, has_platform, has_key, has_endpoint, heard_at, has_sender)] = execute_planned(_READ, {})
+    return Installation(
+        has_number=has_number,
+        has_platform=has_platform,
+        has_key=has_key,
+        has_endpoint=has_endpoint,
+        heard_at=heard_at,
+        has_sender=has_sender,
+        has_worker=week.as_of is not None and now - week.as_of <= _ALIVE_FOR,
+    )
 
 
 def is_set_up(*, week: Week, now: datetime) -> bool:

@@ -36,6 +36,9 @@ from messaging import opt_out_admin  # noqa: F401
 from messaging.models import Attachment, Message
 from proxy_project.ids import first_id_at
 
+# So many texts after a time tell where in the log it is; several processes write at once.
+_AROUND = 200
+
 # Its page counts every job there ever was, and can run a job again that the service has settled.
 admin.site.unregister(ProcrastinateJob)
 
@@ -58,11 +61,10 @@ class DayFilter(admin.SimpleListFilter):
         if day is None:
             return queryset
         begins_at, ends_at = (make_aware(datetime.combine(each, time.min)) for each in (day, day + timedelta(days=1)))
-        first, after = _first_position_at(begins_at), _first_position_at(ends_at)
-        if first is None:
-            return queryset.none()
-        # A text that waited for its time has a later place than its day.
-        return queryset.filter(position__gte=first, **({} if after is None else {"position__lt": after}))
+        first, after = _positions_at(begins_at), _positions_at(ends_at)
+        # A text that waited for its time has a later place than its day, and is not found.
+        bounds = {"position__gte": min(first, default=0)} | ({"position__lt": max(after)} if after else {})
+        return queryset.filter(created_at__gte=begins_at, created_at__lt=ends_at, **bounds)
 
 
 @admin.register(Message)
@@ -240,10 +242,10 @@ def _parse_day(text: str | None) -> date | None:
         return None
 
 
-def _first_position_at(moment: datetime) -> int | None:
-    # By the primary key, which is ordered by time.
+def _positions_at(moment: datetime) -> list[int]:
+    """Return where the log was at that time, more or less: ids are ordered by time, but not to the millisecond."""
     rows = Message.objects.filter(pk__gte=first_id_at(moment)).order_by("pk")
-    return rows.values_list("position", flat=True).first()
+    return list(rows.values_list("position", flat=True)[:_AROUND])
 
 
 def _numbers_of(message: Message) -> list[str]:

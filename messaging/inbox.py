@@ -98,17 +98,17 @@ RELAY_STATEMENTS = {
 
 
 def log_and_relay(
-    text: InboundText, match: Match, sender: Side, counterpart: Side, now: datetime
+    text: InboundText, match: Match, sender: Side, counterpart: Side, now: datetime, *, relay_id: UUID
 ) -> tuple[bool, UUID | None]:
-    """Write the inbound row and its relay.
+    """Write the inbound row and its relay, which gets the id `relay_id`.
 
     The worker prepares it before it is sent, where attachments are to be fetched, or the platform to be asked.
     Returns whether the chat is still as `match` has it, and the id; without one, the text was stored before.
     """
     if not text.media:
-        return _write_both(text, match, sender, counterpart, now)
+        return _write_both(text, match, sender, counterpart, now, relay_id)
     with transaction.atomic():
-        stands, message_id = _write_both(text, match, sender, counterpart, now)
+        stands, message_id = _write_both(text, match, sender, counterpart, now, relay_id)
         if message_id:
             keep_media(message_id=message_id, media=text.media)
     return stands, message_id
@@ -133,12 +133,12 @@ def log_only(
 
 
 def _write_both(
-    text: InboundText, match: Match, sender: Side, counterpart: Side, now: datetime
+    text: InboundText, match: Match, sender: Side, counterpart: Side, now: datetime, relay_id: UUID
 ) -> tuple[bool, UUID | None]:
     """Write both rows in one statement, each with the same encrypted body, and what its platform is told or asked."""
     is_prepared = bool(text.media) or match.is_asked
     params = _row(text, sender.virtual_number_id, sender, Status.RELAYED) | {
-        "relay_id": make_id(),
+        "relay_id": relay_id,
         "relay_status": Status.PREPARING.value if is_prepared else Status.QUEUED.value,
         "hold_seconds": HOLD_SECONDS if is_prepared else 0,
         "counterpart_id": counterpart.id,

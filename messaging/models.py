@@ -8,6 +8,7 @@ from django.db.models import Func, Q, Value
 from django.db.models.functions import Now
 
 from chats.models import Chat, Participant, VirtualNumber
+from messaging.operation_models import Heartbeat, Measurement
 from messaging.usage_models import UsageDay, UsageProgress
 from platforms.models import Platform
 from proxy_project.encryption import EncryptedTextField
@@ -17,6 +18,8 @@ __all__ = [
     "NO_PLATFORM",
     "Attachment",
     "GatewayAccount",
+    "Heartbeat",
+    "Measurement",
     "Message",
     "TextPart",
     "UsageDay",

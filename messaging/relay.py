@@ -16,6 +16,7 @@ from messaging.outbox import queue_text_to_stranger
 from messaging.writing import queue_automatic_text
 from platforms.templates import TemplateKind
 from proxy_project.encryption import digest_number
+from proxy_project.ids import make_id
 
 log = structlog.get_logger(__name__)
 
@@ -35,13 +36,16 @@ def receive_text(text: InboundText, *, now: datetime) -> Status | None:
     Returns what was decided; None when the gateway has delivered this text before, and nothing was done.
     """
     for _ in range(_ATTEMPTS):
+        ids: dict[str, str] = {}
         match = find_match(from_number=text.from_number, to_number=text.to_number)
         if keyword := read_request(text, match):
             status, writer = Status.KEYWORD, None if _decide(match, now) is Status.UNMATCHED else match.sender
             message_id = answer_keyword(keyword, text, match, writer, now)
         elif match.sender and match.counterpart and not (text.undeliverable or match.counterpart_opted_out):
             status = Status.RELAYED
-            stands, message_id = log_and_relay(text, match, match.sender, match.counterpart, now)
+            relay_id = make_id()
+            ids["relay"] = str(relay_id)
+            stands, message_id = log_and_relay(text, match, match.sender, match.counterpart, now, relay_id=relay_id)
             if not stands:
                 continue
         else:
@@ -54,7 +58,10 @@ def receive_text(text: InboundText, *, now: datetime) -> Status | None:
         if message_id is None:
             log.info("text received again")
             return None
-        log.info("text received", message=str(message_id), status=status.value)
+        if match.sender and status is not Status.UNMATCHED:
+            ids["chat"] = str(match.sender.chat_id)
+        # The sender and the worker log what becomes of `relay` under its id.
+        log.info("text received", message=str(message_id), **ids, status=status.value)
         return status
     raise ChatKeepsChanging
 

@@ -29,6 +29,9 @@ ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=[]) or [
 
 # Who may read /metrics; without it nobody may, except with DEBUG.
 METRICS_TOKEN = env.str("METRICS_TOKEN", default="").strip()
+# When /readyz says that the service is not ready.
+READY_QUEUE_SECONDS = _config.number("READY_QUEUE_SECONDS", 120, minimum=1)
+READY_HEARTBEAT_SECONDS = _config.number("READY_HEARTBEAT_SECONDS", 30, minimum=10)
 
 # --- What is kept, and how it is hidden -------------------------------------------------------------------
 ENCRYPTION_KEYS = _config.encryption_keys("ENCRYPTION_KEYS")
@@ -109,6 +112,8 @@ _database |= {
 }
 DATABASES = {"default": _database}
 INSTALLED_APPS = [
+    # For its command `procrastinate`, which is taken before that of the library.
+    "proxy_project",
     "unfold",
     "django.contrib.admin",
     "django.contrib.auth",

@@ -19,6 +19,7 @@ from chats.views import (
 from messaging import webhooks
 from messaging.media.views import show_media
 from messaging.metrics import metrics
+from messaging.readiness import readyz
 from messaging.views import UsageView
 from operators.views import second_factor
 from platforms.approval_views import OneApprovalHookView, RotateHookSecretView
@@ -67,6 +68,7 @@ urlpatterns = [
     path("admin/second-factor", admin.site.admin_view(second_factor), name="second_factor"),
     path("admin/", admin.site.urls),
     path("healthz", healthz),
+    path("readyz", readyz),
     path("metrics", metrics),
 ]
 

@@ -95,6 +95,8 @@ IDEMPOTENCY_KEEP_HOURS = _config.number("IDEMPOTENCY_KEEP_HOURS", 24, minimum=24
 
 if not DEBUG:
     _config.secret("DATABASE_URL")
+if _at_vonage and ":only-for-the-demo@" in env.str("DATABASE_URL", default=""):
+    _config.problem("POSTGRES_PASSWORD is not set: with docker-compose.yml and a real account it has to be.")
 _config.raise_problems()
 
 # --- Django -----------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""monitoring/: the dashboard and the alerts ask for what /metrics tells, and each alert leads to what to do about it."""
+"""monitoring/: dashboard and alerts ask for what /metrics tells, and each alert leads to what to do about it."""
 
 import json
 import re

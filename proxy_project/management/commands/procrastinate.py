@@ -61,7 +61,8 @@ async def _beating() -> AsyncIterator[None]:
             with contextlib.suppress(asyncio.CancelledError):
                 await beats
             await loop.run_in_executor(thread, _try, heart.rest)
-            await loop.run_in_executor(thread, connection.close)
+            # `connection` is another in each thread.
+            await loop.run_in_executor(thread, lambda: connection.close())
 
 
 def _try(step: Any) -> None:

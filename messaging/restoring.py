@@ -49,6 +49,11 @@ _FAIL = f"""
 """
 
 
+def hold_restored() -> None:
+    """Make what was on its way wait; only before a sender has seen the database."""
+    execute_prepared(HOLD_RESTORED, {})
+
+
 def count_restored() -> Counter[str]:
     """Return how many texts wait for a word since the database was restored: by their kind."""
     waiting = Message.objects.filter(

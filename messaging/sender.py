@@ -29,6 +29,7 @@ from messaging.obstacles import Hold
 from messaging.outbox import WAKE_CHANNEL
 from messaging.scheduled import queue_scheduled_texts
 from messaging.throttling import Throttling
+from proxy_project.tracing import trace
 
 log = structlog.get_logger(__name__)
 
@@ -279,7 +280,8 @@ def _send(gateway: Gateway, claim: Claim, use_before: float) -> Result:
         return _break(claim, error)
     began_at = time.monotonic()
     try:
-        result = Result(claim, gateway_id=gateway.send(text))
+        with trace("send text", message=str(claim.id), chat=str(claim.chat_id or "")):
+            result = Result(claim, gateway_id=gateway.send(text))
     except SendError as error:
         result = Result(claim, error=error)
     except Exception as error:

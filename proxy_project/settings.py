@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 import structlog
 
-from proxy_project import embedded_postgres
+from proxy_project import embedded_postgres, error_reports, tracing
 from proxy_project.configuration import Configuration
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -92,6 +92,12 @@ READS_PER_MINUTE = int(_config.number("READS_PER_MINUTE", 1_200, minimum=0))
 WRITES_PER_MINUTE = int(_config.number("WRITES_PER_MINUTE", 600, minimum=0))
 CHATS_PER_DAY = int(_config.number("CHATS_PER_DAY", 10_000, minimum=0))
 IDEMPOTENCY_KEEP_HOURS = _config.number("IDEMPOTENCY_KEEP_HOURS", 24, minimum=24)
+
+# --- Reports to others, only if asked for; what is in them: docs/decisions/0029-operation.md ------------------
+SENTRY_DSN = env.str("SENTRY_DSN", default="").strip()
+OTEL_EXPORTER_OTLP_ENDPOINT = env.str("OTEL_EXPORTER_OTLP_ENDPOINT", default="").strip()
+_config.package("sentry_sdk", needed_for="SENTRY_DSN", when=SENTRY_DSN)
+_config.package("opentelemetry.exporter", needed_for="OTEL_EXPORTER_OTLP_ENDPOINT", when=OTEL_EXPORTER_OTLP_ENDPOINT)
 
 if not DEBUG:
     _config.secret("DATABASE_URL")
@@ -370,3 +376,8 @@ LOGGING = {
         "procrastinate": {"level": "WARNING"},
     },
 }
+
+if SENTRY_DSN:
+    error_reports.start(dsn=SENTRY_DSN)
+if OTEL_EXPORTER_OTLP_ENDPOINT:
+    tracing.start()

@@ -105,7 +105,7 @@ class Configuration:
     def package(self, name: str, *, needed_for: str, when: str) -> None:
         """Say what to install when `when` is set and an optional package is not there."""
         try:
-            found = not when or importlib.util.find_spec(name)
+            found = not when or importlib.util.find_spec(name) is not None
         except ModuleNotFoundError:
             found = False
         if not found:

@@ -1,5 +1,6 @@
 """Errors for Sentry, when SENTRY_DSN is set: built from what may be known, so that nothing else can get into them."""
 
+import logging
 from typing import Any
 
 import structlog
@@ -35,7 +36,7 @@ def start(*, dsn: str, **options: Any) -> None:
 
     # Django logs what a view raises. Its own integration would send requests, and is not needed.
     integrations: list[Integration] = [
-        LoggingIntegration(level=None, event_level="ERROR", sentry_logs_level=None),
+        LoggingIntegration(level=None, event_level=logging.ERROR, sentry_logs_level=None),
         ExcepthookIntegration(),
         ThreadingIntegration(),
         AtexitIntegration(lambda pending, timeout: None),

@@ -30,12 +30,15 @@ def main(arguments: list[str]) -> int:
     if len(arguments) != 1:
         print("Say where to: scripts/backup DIRECTORY", file=sys.stderr)
         return 2
+    mask = os.umask(0o077)
     try:
         set_up()
         back_up(Path(arguments[0]))
     except (BackupError, ImproperlyConfigured, OSError) as error:
         print(error, file=sys.stderr)
         return 1
+    finally:
+        os.umask(mask)
     return 0
 
 
@@ -43,7 +46,6 @@ def back_up(directory: Path) -> None:
     """Write database.dump, media.tar and backup.json, which comes last: without it a backup is not whole."""
     if directory.exists() and any(directory.iterdir()):
         raise BackupError(f"{directory} is not empty: a backup is never written over another.")
-    os.umask(0o077)
     directory.mkdir(parents=True, exist_ok=True)
     begun_at = datetime.now(UTC)
     run("pg_dump", "--format=custom", "--no-owner", "--no-privileges", f"--file={directory / 'database.dump'}")

@@ -60,7 +60,8 @@ def find_problems(*, since: Mapping[str, str]) -> list[str]:
 def find_faults(statements: Sequence[str]) -> Iterator[tuple[str, str]]:
     """Yield the code and the name of each fault in the SQL of a migration."""
     # Not at the top: it is there for development only, and mypy knows nothing of it.
-    from django_migration_linter.sql_analyser import PostgresqlAnalyser, analyse_sql_statements
+    from django_migration_linter.sql_analyser.analyser import analyse_sql_statements
+    from django_migration_linter.sql_analyser.postgresql import PostgresqlAnalyser
 
     # Warnings as well: a migration that locks a busy table is a pause.
     errors, _, warnings = analyse_sql_statements(PostgresqlAnalyser, list(statements), [])

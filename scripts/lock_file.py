@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 ROOT = Path(__file__).resolve().parent.parent
 LOCK_FILE = ROOT / "requirements.txt"
@@ -39,15 +39,15 @@ class Package(NamedTuple):
     def find_licence(self) -> str:
         """Return what the package itself says, as it is installed here."""
         try:
-            about = metadata.metadata(self.name)
+            about: dict[str, Any] = metadata.metadata(self.name).json
         except metadata.PackageNotFoundError:
             return UNKNOWN
         classifiers = [
             line.rpartition(" :: ")[2]
-            for line in about.get_all("Classifier") or []
+            for line in about.get("classifier", ())
             if line.startswith("License ::") and not line.endswith("OSI Approved")
         ]
-        said = about.get("License-Expression") or " AND ".join(classifiers) or about.get("License") or "not said"
+        said = about.get("license_expression") or " AND ".join(classifiers) or about.get("license") or "not said"
         return _SAID_AS.get(said, said).splitlines()[0]
 
 

@@ -1,9 +1,9 @@
 """scripts/backup and scripts/restore write over nothing; tests/stories/test_backup.py has what they are for."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
-from pytest_django.fixtures import SettingsWrapper
 
 from scripts import backup, restore
 
@@ -16,7 +16,7 @@ def test_a_backup_is_never_written_over_another(tmp_path: Path, capsys: pytest.C
 
 @pytest.mark.django_db
 def test_a_backup_is_restored_into_an_empty_database_only(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], settings: SettingsWrapper
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], settings: Any
 ) -> None:
     settings.MEDIA_ROOT = str(tmp_path / "media")
     (tmp_path / "backup.json").touch()
@@ -25,7 +25,7 @@ def test_a_backup_is_restored_into_an_empty_database_only(
 
 
 def test_attachments_are_restored_into_an_empty_directory_only(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], settings: SettingsWrapper
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], settings: Any
 ) -> None:
     settings.MEDIA_ROOT = str(tmp_path)
     for name in ("backup.json", "media.tar"):

@@ -17,7 +17,6 @@ PEOPLE = (("Sara", "+14155550123"), ("Omar", "+14155550124"))
 # As the containers call each other, and as the browser calls them.
 SETTINGS = {
     "PUBLIC_URL": "http://localhost:8000",
-    "ALLOWED_HOSTS": "localhost,127.0.0.1,web",
     "VONAGE_API_URL": "http://simulator:8099",
     "VONAGE_REST_URL": "http://simulator:8099",
     "VONAGE_MEDIA_HOSTS": "simulator",

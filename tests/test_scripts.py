@@ -515,9 +515,7 @@ def test_settings_of_the_compose_demo_start_the_service_and_stay(tmp_path: Path)
         subprocess.run(command, cwd=ROOT, env=PLAIN_ENVIRONMENT | {"ENV_FILE": ""}, check=True)
         made = env_file.read_text()
     assert env_file.read_text() == made and env_file.stat().st_mode & 0o077 == 0
-    show = (
-        "import django; django.setup(); from django.conf import settings as s; print(s.VONAGE_API_URL, s.ALLOWED_HOSTS)"
-    )
+    show = "import django; django.setup(); from django.conf import settings as s; print(s.VONAGE_API_URL, s.PUBLIC_URL)"
     done = subprocess.run(
         [sys.executable, "-c", show],
         cwd=ROOT,
@@ -527,7 +525,30 @@ def test_settings_of_the_compose_demo_start_the_service_and_stay(tmp_path: Path)
         capture_output=True,
         text=True,
     )
-    assert done.stdout == "http://simulator:8099 ['localhost', '127.0.0.1', 'web']\n", done.stderr
+    assert done.stdout == "http://simulator:8099 http://localhost:8000\n", done.stderr
+
+
+def test_what_calls_web_within_compose_is_answered() -> None:
+    assert COMPOSE["x-service"]["environment"]["INTERNAL_HOSTS"] == "web"
+    prometheus = yaml.safe_load((ROOT / "monitoring" / "prometheus.yml").read_text())
+    assert prometheus["scrape_configs"][0]["static_configs"] == [{"targets": ["web:8000"]}]
+    assert "http://web:8000/webhooks/inbound" in COMPOSE["services"]["simulator"]["command"]
+    show = "import django; django.setup(); from django.conf import settings as s; print(s.ALLOWED_HOSTS)"
+    environment = os.environ | {"INTERNAL_HOSTS": "web", "DJANGO_SETTINGS_MODULE": "proxy_project.settings"}
+    done = subprocess.run([sys.executable, "-c", show], cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert "'web'" in done.stdout, done.stderr
+
+
+def test_secrets_are_made_before_there_is_a_password() -> None:
+    done = subprocess.run(
+        [sys.executable, "manage.py", "generate_keys"],
+        cwd=ROOT,
+        env=PLAIN_ENVIRONMENT
+        | {"ENV_FILE": "", "DATABASE_URL": "postgres://texting:only-for-the-demo@postgres:5432/texting"},
+        capture_output=True,
+        text=True,
+    )
+    assert "ENCRYPTION_KEYS=" in done.stdout, done.stderr
 
 
 def test_the_password_of_the_demo_is_refused_with_a_real_account() -> None:

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 import structlog
 
-from proxy_project import embedded_postgres
+from proxy_project import embedded_postgres, error_reports, tracing
 from proxy_project.configuration import Configuration
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -26,9 +26,14 @@ ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=[]) or [
     "127.0.0.1",
     "[::1]",
 ]
+# What other machines within call it, such as the container of Prometheus.
+ALLOWED_HOSTS += env.list("INTERNAL_HOSTS", default=[])
 
 # Who may read /metrics; without it nobody may, except with DEBUG.
 METRICS_TOKEN = env.str("METRICS_TOKEN", default="").strip()
+# When /readyz says that the service is not ready.
+READY_QUEUE_SECONDS = _config.number("READY_QUEUE_SECONDS", 120, minimum=1)
+READY_HEARTBEAT_SECONDS = _config.number("READY_HEARTBEAT_SECONDS", 30, minimum=10)
 
 # --- What is kept, and how it is hidden -------------------------------------------------------------------
 ENCRYPTION_KEYS = _config.encryption_keys("ENCRYPTION_KEYS")
@@ -102,8 +107,16 @@ WRITES_PER_MINUTE = int(_config.number("WRITES_PER_MINUTE", 600, minimum=0))
 CHATS_PER_DAY = int(_config.number("CHATS_PER_DAY", 10_000, minimum=0))
 IDEMPOTENCY_KEEP_HOURS = _config.number("IDEMPOTENCY_KEEP_HOURS", 24, minimum=24)
 
+# --- Reports to others, only if asked for; what is in them: docs/decisions/0029-operation.md ------------------
+SENTRY_DSN = env.str("SENTRY_DSN", default="").strip()
+OTEL_EXPORTER_OTLP_ENDPOINT = env.str("OTEL_EXPORTER_OTLP_ENDPOINT", default="").strip()
+_config.package("sentry_sdk", needed_for="SENTRY_DSN", when=SENTRY_DSN)
+_config.package("opentelemetry.exporter", needed_for="OTEL_EXPORTER_OTLP_ENDPOINT", when=OTEL_EXPORTER_OTLP_ENDPOINT)
+
 if not DEBUG:
     _config.secret("DATABASE_URL")
+if _at_vonage and not _config.makes_secrets and ":only-for-the-demo@" in env.str("DATABASE_URL", default=""):
+    _config.problem("POSTGRES_PASSWORD is not set: with docker-compose.yml and a real account it has to be.")
 _config.raise_problems()
 
 # --- Django -----------------------------------------------------------------------------------------------
@@ -123,6 +136,8 @@ DATABASES = {"default": _database}
 INSTALLED_APPS = [
     # Before unfold, whose first page it replaces.
     "desk",
+    # For its command `procrastinate`, which is taken before that of the library.
+    "proxy_project",
     "unfold",
     "django.contrib.admin",
     "django.contrib.auth",
@@ -381,3 +396,8 @@ LOGGING = {
         "procrastinate": {"level": "WARNING"},
     },
 }
+
+if SENTRY_DSN:
+    error_reports.start(dsn=SENTRY_DSN)
+if OTEL_EXPORTER_OTLP_ENDPOINT:
+    tracing.start()

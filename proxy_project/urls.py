@@ -25,6 +25,7 @@ from messaging import webhooks
 from messaging.keeping.views import ErasuresView
 from messaging.media.views import show_media
 from messaging.metrics import metrics
+from messaging.readiness import readyz
 from messaging.views import UsageView
 from operators.views import second_factor
 from platforms.approval_views import OneApprovalHookView, RotateHookSecretView
@@ -80,6 +81,7 @@ urlpatterns = [
     path("admin/setup", admin.site.admin_view(desk.setup), name="desk_setup"),
     path("admin/", admin.site.urls),
     path("healthz", healthz),
+    path("readyz", readyz),
     path("metrics", metrics),
 ]
 

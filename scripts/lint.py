@@ -20,6 +20,8 @@ CHECKS = (
     ("mypy",),
     ("lint-imports", "--no-cache"),
     ("python", "manage.py", "makemigrations", "--check", "--dry-run"),
+    # What the version before cannot live with, while both run.
+    ("python", "-m", "scripts.lint_migrations"),
     # The API's document: printed only where it is wrong.
     ("python", "manage.py", "spectacular", "--validate", "--fail-on-warn", "--file", os.devnull),
     ("python", "manage.py", "check", "--deploy", "--fail-level", "WARNING"),

@@ -20,16 +20,13 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
-from unfold.admin import ModelAdmin
 from unfold.decorators import action, display
 from unfold.enums import ActionVariant
-from unfold.paginator import InfinitePaginator
 from unfold.widgets import UnfoldAdminTextInputWidget
 
-from audit.admin_mixin import AuditedAdmin
 from audit.models import Action
 from chats.csv_export import stream_csv
-from chats.models import Chat, Participant, VirtualNumber, mask
+from chats.models import Chat, Participant, VirtualNumber
 from chats.revealing import RevealsNumbers
 from chats.services import (
     CannotAddVirtualNumber,
@@ -38,8 +35,10 @@ from chats.services import (
     change_number_state,
     end_chat,
 )
-from chats.transcript import hide_numbers, name_of, read_transcript, short_id, show_time
+from chats.transcript import hide_numbers, name_of, read_transcript, short_id, show_number, show_time
 from messaging.models import Message
+from operators.desk_admin import DeskAdmin, ReadOnlyAdmin, UncountedList
+from operators.masking import READS_TEXTS, SEES_MASKED_NUMBERS, sees_masked_numbers
 from platforms.models import Platform
 from platforms.templates import validate_no_phone_number
 from proxy_project.encryption import digest_number
@@ -79,23 +78,18 @@ class EndChatsForm(forms.Form):
 
 
 @admin.register(Chat)
-class ChatAdmin(RevealsNumbers, AuditedAdmin, ModelAdmin):
+class ChatAdmin(RevealsNumbers, ReadOnlyAdmin, UncountedList, DeskAdmin):
     reading = Action.READ_CHAT
     list_display = ("chat_", "platform", "people", "numbers", "status_", "created_", "last_text_",
                     "ends_")  # fmt: skip
     # All platforms: to find those that have chats would read every chat.
     list_filter = ("status", "platform", SamePersonFilter)
     list_display_links = ("chat_",)
-    list_per_page = 50
     list_disable_select_all = True
     sortable_by = ("created_",)
     # Not in SQL: see get_search_results. Without any, there would be no search box.
     search_fields = ("reference",)
     search_help_text = "Reference, chat id or +number"
-    # Nothing here counts what may be millions of rows.
-    paginator = InfinitePaginator
-    show_full_result_count = False
-    show_facets = admin.ShowFacets.NEVER
     empty_state = "No chats here. A platform opens one with POST /chats."
     actions = ("end_chats",)
     actions_detail = ("reveal_number", "export_transcript", "end_one_chat")
@@ -106,18 +100,14 @@ class ChatAdmin(RevealsNumbers, AuditedAdmin, ModelAdmin):
     class Media:
         css = {"all": ("chats/transcript.css",)}
 
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Chat | None = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Chat | None = None) -> bool:
-        return False
-
     def has_end_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Ending a chat is the one change there is."""
         return request.user.has_perm("chats.change_chat")
+
+    def has_export_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """What is exported is what all of this shows."""
+        needed = ("operators.export_chats", SEES_MASKED_NUMBERS, READS_TEXTS)
+        return self.has_view_permission(request) and request.user.has_perms(needed)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Chat]:
         last_text = Message.objects.filter(chat=OuterRef("pk")).order_by("-position")
@@ -147,7 +137,11 @@ class ChatAdmin(RevealsNumbers, AuditedAdmin, ModelAdmin):
             address.pop(parameter, None)
         if not _may_be_number(text):
             address[SEARCH_VAR] = text
-        elif person_id := _find_person(text):
+        elif not sees_masked_numbers() and not _chats_by_reference(text).exists():
+            # Who may see no digit learns nothing either of a number that they have from elsewhere.
+            address[SamePersonFilter.parameter_name] = "nobody"
+            messages.warning(request, "No chat has this reference. Your role does not find people by phone number.")
+        elif sees_masked_numbers() and (person_id := _find_person(text)):
             address[SamePersonFilter.parameter_name] = str(person_id)
         elif chats := list(_chats_by_reference(text).values_list("pk", flat=True)):
             address[SEARCH_VAR] = " ".join(str(chat_id) for chat_id in chats)
@@ -189,7 +183,7 @@ class ChatAdmin(RevealsNumbers, AuditedAdmin, ModelAdmin):
             return None
         return self._end_or_confirm(request, chats, action="end_chats")
 
-    @action(description="Export as CSV", permissions=["view"], url_path="transcript.csv", icon="download")
+    @action(description="Export as CSV", permissions=["export"], url_path="transcript.csv", icon="download")
     def export_transcript(self, request: HttpRequest, object_id: str) -> StreamingHttpResponse:
         chat = self.get_object(request, object_id)
         if chat is None:
@@ -273,7 +267,7 @@ class ChatAdmin(RevealsNumbers, AuditedAdmin, ModelAdmin):
     @display(description="People")
     def people(self, chat: Chat) -> SafeString:
         return _lines(
-            f"{name_of(one)} {mask(one.phone_number)}{' (replaced)' if one.replaced_at else ''}"
+            f"{name_of(one)} {show_number(one.phone_number)}{' (replaced)' if one.replaced_at else ''}"
             for one in chat.participants.all()
         )
 
@@ -351,7 +345,7 @@ class AddVirtualNumberForm(VirtualNumberForm):
 
 
 @admin.register(VirtualNumber)
-class VirtualNumberAdmin(AuditedAdmin, ModelAdmin):
+class VirtualNumberAdmin(DeskAdmin):
     form = ChangeVirtualNumberForm
     list_display = ("number", "country", "state_", "platform_", "messages_per_second", "can_sms", "can_mms",
                     "open_chats", "problem_")  # fmt: skip
@@ -464,7 +458,8 @@ def _describe(chat: Chat) -> str:
 
 def _describe_people(chat: Chat) -> list[str]:
     return [
-        f"{name_of(one)}, {mask(one.phone_number)}, through {one.virtual_number.number}" for one in _people_of(chat)
+        f"{name_of(one)}, {show_number(one.phone_number)}, through {one.virtual_number.number}"
+        for one in _people_of(chat)
     ]
 
 

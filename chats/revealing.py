@@ -13,8 +13,8 @@ from unfold.widgets import UnfoldAdminRadioSelectWidget, UnfoldAdminTextInputWid
 
 from audit.log import operator_of, record
 from audit.models import LONGEST_REASON, Action
-from chats.models import Chat, Participant, mask
-from chats.transcript import name_of, short_id
+from chats.models import Chat, Participant
+from chats.transcript import name_of, short_id, show_number
 from platforms.templates import validate_no_phone_number
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ class RevealForm(forms.Form):
         super().__init__(data)
         people: Any = self.fields["participant"]
         people.queryset = chat.participants.order_by("position", "pk")
-        people.label_from_instance = lambda one: f"{name_of(one)} {mask(one.phone_number)}"
+        people.label_from_instance = lambda one: f"{name_of(one)} {show_number(one.phone_number)}"
 
 
 class RevealsNumbers(ModelAdmin):

@@ -18,6 +18,7 @@ from django.utils.timezone import localtime
 from chats.models import Chat, Participant, mask
 from messaging.media.links import make_link
 from messaging.models import Approval, Attachment, Message
+from operators.masking import reads_texts, sees_masked_numbers
 
 # How many texts are read at once when all of them are.
 _AT_ONCE = 500
@@ -149,24 +150,24 @@ def _show(texts: Sequence[Message], chat: Chat) -> list[Bubble]:
             who="Service" if is_service else name_of(person),
             writer=None if is_service else person,
             recipient=to,
-            body=hide_numbers(message.body, numbers),
+            body=show_body(message.body, numbers),
             attachments=[show_attachment(attachment) for attachment in attachments.get(message.pk, ())],
             outcome=outcome,
             level=level,
             error=hide_numbers(describe_error(sent), numbers) if sent and level != "done" else "",
             approval=hide_numbers(describe_approval(approvals.get(message.pk)), numbers),
-            changed_body=hide_numbers(changed_bodies.get(message.pk, ""), numbers),
+            changed_body=show_body(changed_bodies.get(message.pk, ""), numbers),
         )
 
     return [show(message) for message in texts]
 
 
 def show_attachment(attachment: Attachment) -> ShownAttachment:
-    is_kept = attachment.status == Attachment.Status.STORED
+    is_shown = attachment.status == Attachment.Status.STORED and reads_texts()
     return ShownAttachment(
         kind=attachment.kind,
         words=describe_attachment(attachment),
-        link=make_link(attachment_id=attachment.pk, content_type=attachment.content_type) if is_kept else "",
+        link=make_link(attachment_id=attachment.pk, content_type=attachment.content_type) if is_shown else "",
     )
 
 
@@ -226,12 +227,24 @@ def name_of(participant: Participant | None) -> str:
     return hide_numbers(participant.name, [participant.phone_number]) or f"participant {participant.position}"
 
 
+def show_number(phone_number: str) -> str:
+    """Return a phone number as the operator may see it: masked, or not a digit of it."""
+    return mask(phone_number) if sees_masked_numbers() else "(hidden)"
+
+
+def show_body(body: str, phone_numbers: Iterable[str]) -> str:
+    """Return what somebody wrote as the operator may read it: with `phone_numbers` masked, or not at all."""
+    if body and not reads_texts():
+        return "(what was written is hidden)"
+    return hide_numbers(body, phone_numbers)
+
+
 def hide_numbers(text: str, phone_numbers: Iterable[str]) -> str:
-    """Return `text` with each of `phone_numbers` (E.164) masked, however it is written there."""
+    """Return `text` with each of `phone_numbers` (E.164) as the operator may see it, however it is written there."""
     if not any(character.isdigit() for character in text):
         return text
     for number in phone_numbers:
-        text = _writings(number).sub(mask(number), text)
+        text = _writings(number).sub(show_number(number), text)
     return text
 
 

@@ -10,51 +10,42 @@ from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import mark_safe
 from procrastinate.contrib.django.models import ProcrastinateJob
-from unfold.admin import ModelAdmin
 from unfold.decorators import display
-from unfold.paginator import InfinitePaginator
 
-from audit.admin_mixin import AuditedAdmin
 from audit.models import Action
-from chats.models import mask
-from chats.transcript import describe_attachment, describe_error, hide_numbers, name_of, short_id, show_time
+from chats.transcript import (
+    describe_attachment,
+    describe_error,
+    hide_numbers,
+    name_of,
+    short_id,
+    show_body,
+    show_number,
+    show_time,
+)
 
 # Its pages are registered by being imported.
 from messaging import opt_out_admin  # noqa: F401
 from messaging.models import Attachment, Message
+from operators.desk_admin import DeskAdmin, ReadOnlyAdmin, UncountedList
 
 # Its page counts every job there ever was, and can run a job again that the service has settled.
 admin.site.unregister(ProcrastinateJob)
 
 
 @admin.register(Message)
-class MessageAdmin(AuditedAdmin, ModelAdmin):
+class MessageAdmin(ReadOnlyAdmin, UncountedList, DeskAdmin):
     reading = Action.READ_MESSAGE
     list_display = ("created_", "direction_", "person", "kind", "status_", "error_code", "error_kind", "number",
                     "chat_")  # fmt: skip
     list_display_links = ("created_",)
     list_filter = ("status", "direction", "kind", "error_kind")
-    list_per_page = 50
     ordering = ("-position",)
-    sortable_by = ()
-    # Nothing here counts what may be millions of rows.
-    paginator = InfinitePaginator
-    show_full_result_count = False
-    show_facets = admin.ShowFacets.NEVER
     empty_state = "No texts here. The log fills as people text."
     actions = None
     fields = ("id", "direction_", "kind", "status_", "person", "number", "chat_", "body_", "channel", "attachments_",
               "relays_", "relayed_as_", "error", "error_kind", "attempts", "due_at", "gateway_id", "segments",
               "price_", "created_at", "sent_at", "delivered_at", "failed_at")  # fmt: skip
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Message | None = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Message | None = None) -> bool:
-        return False
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Message]:
         # The list shows no body, so none is read and decrypted for it.
@@ -93,8 +84,8 @@ class MessageAdmin(AuditedAdmin, ModelAdmin):
     @display(description="Person")
     def person(self, message: Message) -> str:
         if message.participant:
-            return f"{name_of(message.participant)} {mask(message.participant.phone_number)}"
-        return f"stranger {mask(message.stranger_number)}" if message.stranger_number else "-"
+            return f"{name_of(message.participant)} {show_number(message.participant.phone_number)}"
+        return f"stranger {show_number(message.stranger_number)}" if message.stranger_number else "-"
 
     @display(description="Virtual number")
     def number(self, message: Message) -> str:
@@ -112,7 +103,7 @@ class MessageAdmin(AuditedAdmin, ModelAdmin):
 
     @display(description="Body")
     def body_(self, message: Message) -> str:
-        return hide_numbers(message.body, _numbers_of(message))
+        return show_body(message.body, _numbers_of(message))
 
     @display(description="Attachments")
     def attachments_(self, message: Message) -> str:
@@ -133,30 +124,16 @@ class MessageAdmin(AuditedAdmin, ModelAdmin):
 
 
 @admin.register(Attachment)
-class AttachmentAdmin(AuditedAdmin, ModelAdmin):
+class AttachmentAdmin(ReadOnlyAdmin, UncountedList, DeskAdmin):
     """What people attached, and what became of it: the operator finds here what could not be passed on."""
 
     list_display = ("created_", "kind", "status_", "why", "size_", "text")
     list_filter = ("status", "kind")
-    list_per_page = 50
     # Ids are ordered by time.
     ordering = ("-id",)
-    sortable_by = ()
     list_display_links = None
-    paginator = InfinitePaginator
-    show_full_result_count = False
-    show_facets = admin.ShowFacets.NEVER
     empty_state = "No pictures, recordings or files here. They come with texts."
     actions = None
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Attachment | None = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Attachment | None = None) -> bool:
-        return False
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Attachment]:
         return super().get_queryset(request).defer("source_url")

@@ -9,18 +9,16 @@ from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.html import format_html_join
 from django.utils.safestring import mark_safe
-from unfold.admin import ModelAdmin
 from unfold.decorators import display
-from unfold.paginator import InfinitePaginator
 from unfold.widgets import UnfoldAdminTextInputWidget
 
-from audit.admin_mixin import AuditedAdmin
 from chats.lookup import find_match
-from chats.models import VirtualNumber, mask
+from chats.models import VirtualNumber
 from chats.phone_numbers import InvalidPhoneNumber, parse_phone_number
-from chats.transcript import hide_numbers, name_of, show_time
+from chats.transcript import name_of, show_body, show_number, show_time
 from messaging.models import OptOut
 from messaging.opt_outs import Person, opt_out
+from operators.desk_admin import DeskAdmin, UncountedList
 from platforms.templates import validate_no_phone_number
 from proxy_project.encryption import digest_number
 
@@ -57,15 +55,10 @@ class RecordOptOutForm(forms.ModelForm):
 
 
 @admin.register(OptOut)
-class OptOutAdmin(AuditedAdmin, ModelAdmin):
+class OptOutAdmin(UncountedList, DeskAdmin):
     list_display = ("created_", "person", "virtual_number_", "scope_", "source_", "ended_")
     list_display_links = ("created_",)
     list_filter = ("source", "scope", ("ended_at", admin.EmptyFieldListFilter), "platform")
-    list_per_page = 50
-    sortable_by = ()
-    paginator = InfinitePaginator
-    show_full_result_count = False
-    show_facets = admin.ShowFacets.NEVER
     empty_state = "Nobody has opted out."
     actions = None
     fields = ("id", "person", "virtual_number_", "scope_", "platform", "source_", "keyword", "text_", "confirmation",
@@ -119,8 +112,8 @@ class OptOutAdmin(AuditedAdmin, ModelAdmin):
     @display(description="Person")
     def person(self, opt_out: OptOut) -> str:
         if opt_out.participant:
-            return f"{name_of(opt_out.participant)} {mask(opt_out.participant.phone_number)}"
-        return f"stranger {mask(opt_out.stranger_number)}" if opt_out.stranger_number else "stranger"
+            return f"{name_of(opt_out.participant)} {show_number(opt_out.participant.phone_number)}"
+        return f"stranger {show_number(opt_out.stranger_number)}" if opt_out.stranger_number else "stranger"
 
     @display(description="Virtual number")
     def virtual_number_(self, opt_out: OptOut) -> str:
@@ -140,11 +133,11 @@ class OptOutAdmin(AuditedAdmin, ModelAdmin):
 
     @display(description="Text")
     def text_(self, opt_out: OptOut) -> str:
-        return hide_numbers(opt_out.text, _numbers_of(opt_out)) or "-"
+        return show_body(opt_out.text, _numbers_of(opt_out)) or "-"
 
     @display(description="Text that ended it")
     def end_text_(self, opt_out: OptOut) -> str:
-        return hide_numbers(opt_out.end_text, _numbers_of(opt_out)) or "-"
+        return show_body(opt_out.end_text, _numbers_of(opt_out)) or "-"
 
     @display(description="All of this person")
     def history_(self, opt_out: OptOut) -> str:

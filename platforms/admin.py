@@ -6,9 +6,6 @@ from typing import Any
 from django import forms
 from django.apps import apps
 from django.contrib import admin, messages
-from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
-from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
-from django.contrib.auth.models import Group, User
 from django.db import transaction
 from django.db.models import Count, Q, QuerySet
 from django.http import HttpRequest, HttpResponse
@@ -17,16 +14,15 @@ from django.templatetags.static import static
 from django.urls import reverse
 from django.utils import timezone
 from rest_framework_api_key.models import APIKey as UnusedAPIKey
-from unfold.admin import ModelAdmin, TabularInline
+from unfold.admin import TabularInline
 from unfold.decorators import action, display
-from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
-from audit.admin_mixin import AuditedAdmin
 from audit.log import operator_of, record
 from audit.models import Action
 from messaging.segments import measure
 from messaging.wording import ENGLISH
 from messaging.writing import preview
+from operators.desk_admin import DeskAdmin
 
 # Its pages are registered by being imported.
 from platforms import approval_admin, event_admin  # noqa: F401
@@ -36,8 +32,6 @@ from platforms.templates import TemplateKind, normalize_language, validate_no_ph
 
 # The library's own keys open nothing here.
 admin.site.unregister(UnusedAPIKey)
-admin.site.unregister(User)
-admin.site.unregister(Group)
 
 
 _PAGES = (
@@ -126,7 +120,7 @@ class TemplateInline(TabularInline):
 
 
 @admin.register(Platform)
-class PlatformAdmin(AuditedAdmin, ModelAdmin):
+class PlatformAdmin(DeskAdmin):
     form = PlatformForm
     inlines = (TemplateInline,)
     list_display = ("name", "own_introduction", "keys", "created_at")
@@ -176,7 +170,7 @@ class ApiKeyForm(forms.ModelForm):
 
 
 @admin.register(ApiKey)
-class ApiKeyAdmin(AuditedAdmin, ModelAdmin):
+class ApiKeyAdmin(DeskAdmin):
     adding = Action.MADE_KEY
     form = ApiKeyForm
     list_display = ("prefix", "name", "platform", "role", "created", "last_used_at", "expiry_date", "state")
@@ -240,23 +234,6 @@ class ApiKeyAdmin(AuditedAdmin, ModelAdmin):
         if key.revoked:
             return "revoked"
         return "expired" if key.has_expired else "in use"
-
-
-@admin.register(User)
-class UserAdmin(AuditedAdmin, DjangoUserAdmin, ModelAdmin):  # type: ignore[misc]
-    form = UserChangeForm
-    add_form = UserCreationForm
-    change_password_form = AdminPasswordChangeForm
-
-    def has_delete_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
-        """Make a user inactive instead: the record of what they did would go with them."""
-        return False
-
-
-@admin.register(Group)
-class GroupAdmin(AuditedAdmin, DjangoGroupAdmin, ModelAdmin):  # type: ignore[misc]
-    # One at a time, after a look at it.
-    actions = None
 
 
 def _show_key(request: HttpRequest, platform: Platform, key: str) -> None:

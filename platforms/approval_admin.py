@@ -8,11 +8,10 @@ from django.db import models, transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
-from unfold.admin import ModelAdmin
 from unfold.decorators import action, display
 
-from audit.admin_mixin import AuditedAdmin
 from audit.models import Action
+from operators.desk_admin import DeskAdmin
 from platforms.approval import remove_hook, rotate_hook_secret, set_hook
 from platforms.endpoints import BadUrl, check_endpoint_url
 from platforms.models import ApprovalHook
@@ -29,7 +28,7 @@ class HookForm(forms.ModelForm):
 
 
 @admin.register(ApprovalHook)
-class ApprovalHookAdmin(AuditedAdmin, ModelAdmin):
+class ApprovalHookAdmin(DeskAdmin):
     form = HookForm
     list_display = ("platform", "url", "default", "timeout_seconds", "health", "last_success_at", "last_failure_at")
     list_select_related = ("platform",)

@@ -9,14 +9,12 @@ from django.db.models import Exists, OuterRef, QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.html import format_html_join
-from unfold.admin import ModelAdmin
 from unfold.decorators import action, display
-from unfold.paginator import InfinitePaginator
 from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 
-from audit.admin_mixin import AuditedAdmin
 from audit.log import operator_of, record_all
 from audit.models import Action
+from operators.desk_admin import DeskAdmin, ReadOnlyAdmin, UncountedList
 from platforms.deliveries import count_by_endpoint
 from platforms.endpoints import (
     BadUrl,
@@ -54,7 +52,7 @@ class EndpointForm(forms.ModelForm):
 
 
 @admin.register(WebhookEndpoint)
-class WebhookEndpointAdmin(AuditedAdmin, ModelAdmin):
+class WebhookEndpointAdmin(DeskAdmin):
     form = EndpointForm
     list_display = ("url", "platform", "health", "waiting", "failed", "last_success_at", "last_failure_at")
     list_filter = ("is_enabled", ("platform", admin.RelatedOnlyFieldListFilter))
@@ -153,31 +151,16 @@ class StateFilter(admin.SimpleListFilter):
 
 
 @admin.register(Event)
-class EventAdmin(AuditedAdmin, ModelAdmin):
+class EventAdmin(ReadOnlyAdmin, UncountedList, DeskAdmin):
     """What an event says is the platform's business: only what it is about, and how it fares, is shown."""
 
     list_display = ("occurred_at", "type", "platform", "state", "chat_id")
     list_filter = ("type", StateFilter, ("platform", admin.RelatedOnlyFieldListFilter))
     list_select_related = ("platform",)
-    list_per_page = 50
     ordering = ("-position",)
-    sortable_by = ()
-    # Nothing here counts what may be millions of rows.
-    paginator = InfinitePaginator
-    show_full_result_count = False
-    show_facets = admin.ShowFacets.NEVER
     actions = ("redeliver_events",)
     empty_state = "No events yet. They are recorded from a platform's first webhook endpoint or GET /events on."
     fields = ("id", "type", "platform", "occurred_at", "chat_id", "message_id", "deliveries_")
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Event | None = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Event | None = None) -> bool:
-        return False
 
     def has_redeliver_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return request.user.has_perm("platforms.change_event")

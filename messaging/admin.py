@@ -9,6 +9,8 @@ from django.template.defaultfilters import filesizeformat
 from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import mark_safe
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 from procrastinate.contrib.django.models import ProcrastinateJob
 from unfold.decorators import display
 
@@ -22,6 +24,7 @@ from chats.transcript import (
     show_body,
     show_number,
     show_time,
+    translate_detail,
 )
 
 # Its pages are registered by being imported.
@@ -41,7 +44,7 @@ class MessageAdmin(ReadOnlyAdmin, UncountedList, DeskAdmin):
     list_display_links = ("created_",)
     list_filter = ("status", "direction", "kind", "error_kind")
     ordering = ("-position",)
-    empty_state = "No texts here. The log fills as people text."
+    empty_state = _("No texts here. The log fills as people text.")
     actions = None
     fields = ("id", "direction_", "kind", "status_", "person", "number", "chat_", "body_", "channel", "attachments_",
               "relays_", "relayed_as_", "error", "error_kind", "attempts", "due_at", "gateway_id", "segments",
@@ -52,7 +55,7 @@ class MessageAdmin(ReadOnlyAdmin, UncountedList, DeskAdmin):
         return super().get_queryset(request).select_related("virtual_number", "participant").defer("body")
 
     @display(
-        description="Status",
+        description=_("Status"),
         label={
             Message.Status.RELAYED: "success",
             Message.Status.DELIVERED: "success",
@@ -70,55 +73,55 @@ class MessageAdmin(ReadOnlyAdmin, UncountedList, DeskAdmin):
             Message.Status.FAILED: "danger",
         },
     )
-    def status_(self, message: Message) -> str:
-        return message.status
+    def status_(self, message: Message) -> tuple[str, str]:
+        return message.status, message.get_status_display().lower()
 
-    @display(description="Created")
+    @display(description=_("Created"))
     def created_(self, message: Message) -> str | None:
         return show_time(message.created_at)
 
-    @display(description="Direction")
+    @display(description=_("Direction"))
     def direction_(self, message: Message) -> str:
         return message.get_direction_display()
 
-    @display(description="Person")
+    @display(description=_("Person"))
     def person(self, message: Message) -> str:
         if message.participant:
             return f"{name_of(message.participant)} {show_number(message.participant.phone_number)}"
-        return f"stranger {show_number(message.stranger_number)}" if message.stranger_number else "-"
+        return f"{gettext('stranger')} {show_number(message.stranger_number)}" if message.stranger_number else "-"
 
-    @display(description="Virtual number")
+    @display(description=_("Virtual number"))
     def number(self, message: Message) -> str:
-        return message.virtual_number.number if message.virtual_number else "not ours"
+        return message.virtual_number.number if message.virtual_number else gettext("not ours")
 
-    @display(description="Chat")
+    @display(description=_("Chat"))
     def chat_(self, message: Message) -> str:
         if message.chat_id is None:
             return "-"
         return _link("admin:chats_chat_change", message.chat_id, short_id(message.chat_id))
 
-    @display(description="Error")
+    @display(description=_("Error"))
     def error(self, message: Message) -> str:
         return hide_numbers(describe_error(message), _numbers_of(message))
 
-    @display(description="Body")
+    @display(description=_("Body"))
     def body_(self, message: Message) -> str:
         return show_body(message.body, _numbers_of(message))
 
-    @display(description="Attachments")
+    @display(description=_("Attachments"))
     def attachments_(self, message: Message) -> str:
         attachments = message.attachments.all()
         return format_html_join(mark_safe("<br>"), "{}", [(describe_attachment(each),) for each in attachments]) or "-"
 
-    @display(description="Passes on")
+    @display(description=_("Passes on"))
     def relays_(self, message: Message) -> str:
         return _link_to(message.relays_id)
 
-    @display(description="Passed on as")
+    @display(description=_("Passed on as"))
     def relayed_as_(self, message: Message) -> str:
         return _link_to(Message.objects.filter(relays=message.pk).values_list("pk", flat=True).first())
 
-    @display(description="Price")
+    @display(description=_("Price"))
     def price_(self, message: Message) -> str:
         return "-" if message.price is None else f"{message.price.normalize():f} {message.currency}".strip()
 
@@ -132,38 +135,39 @@ class AttachmentAdmin(ReadOnlyAdmin, UncountedList, DeskAdmin):
     # Ids are ordered by time.
     ordering = ("-id",)
     list_display_links = None
-    empty_state = "No pictures, recordings or files here. They come with texts."
+    empty_state = _("No pictures, recordings or files here. They come with texts.")
     actions = None
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Attachment]:
         return super().get_queryset(request).defer("source_url")
 
-    @display(description="Came")
+    @display(description=_("Came"))
     def created_(self, attachment: Attachment) -> str | None:
         return show_time(attachment.created_at)
 
     @display(
-        description="Status",
+        description=_("Status"),
         label={
-            "passed on": "success",
-            "being fetched": "info",
-            "withheld": "warning",
-            "could not be passed on": "danger",
+            Attachment.Status.STORED: "success",
+            Attachment.Status.WAITING: "info",
+            Attachment.Status.WITHHELD: "warning",
+            Attachment.Status.FAILED: "danger",
+            Attachment.Status.FORGOTTEN: "default",
         },
     )
-    def status_(self, attachment: Attachment) -> str:
-        return attachment.get_status_display()
+    def status_(self, attachment: Attachment) -> tuple[str, str]:
+        return attachment.status, attachment.get_status_display()
 
-    @display(description="Why")
+    @display(description=_("Why"))
     def why(self, attachment: Attachment) -> str:
         code = f"({attachment.error_code})" if attachment.error_code else ""
-        return " ".join(filter(None, [attachment.error_detail, code])) or "-"
+        return " ".join(filter(None, [translate_detail(attachment.error_detail), code])) or "-"
 
-    @display(description="Size")
+    @display(description=_("Size"))
     def size_(self, attachment: Attachment) -> str:
         return filesizeformat(attachment.size) if attachment.size else "-"
 
-    @display(description="Text")
+    @display(description=_("Text"))
     def text(self, attachment: Attachment) -> str:
         return _link_to(attachment.message_id)
 
@@ -177,7 +181,7 @@ def _numbers_of(message: Message) -> list[str]:
 
 
 def _link_to(message_id: Any) -> str:
-    return _link("admin:messaging_message_change", message_id, "that message") if message_id else "-"
+    return _link("admin:messaging_message_change", message_id, gettext("that message")) if message_id else "-"
 
 
 def _link(page: str, key: Any, text: str) -> str:

@@ -1,5 +1,6 @@
 """The pages of those who may use this admin: users, and groups, of which the roles are kept by a table."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from django.contrib import admin
@@ -7,10 +8,13 @@ from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.models import Group, User
 from django.http import HttpRequest
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext
 from unfold.admin import ModelAdmin
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
 from audit.admin_mixin import AuditedAdmin
+from operators.desk_admin import SaysWhatIsDeleted
 from operators.others_changes import NoticesOthersChanges
 from operators.roles import ROLES
 
@@ -44,13 +48,13 @@ class UserAdmin(AuditedAdmin, NoticesOthersChanges, DjangoUserAdmin, ModelAdmin)
         readonly = super().get_readonly_fields(request, obj)
         return readonly if request.user.is_superuser else (*readonly, *_BEYOND_ROLES)
 
-    @admin.display(description="Groups")
+    @admin.display(description=_("Groups"))
     def roles(self, user: User) -> str:
         return ", ".join(group.name for group in user.groups.all()) or "-"
 
 
 @admin.register(Group)
-class GroupAdmin(AuditedAdmin, NoticesOthersChanges, DjangoGroupAdmin, ModelAdmin):  # type: ignore[misc]
+class GroupAdmin(AuditedAdmin, NoticesOthersChanges, SaysWhatIsDeleted, DjangoGroupAdmin, ModelAdmin):  # type: ignore[misc]
     # One at a time, after a look at it.
     actions = None
 
@@ -60,6 +64,15 @@ class GroupAdmin(AuditedAdmin, NoticesOthersChanges, DjangoGroupAdmin, ModelAdmi
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return super().has_delete_permission(request, obj) and not _is_role(obj)
+
+    def describe_deletion(self, row: Group) -> Sequence[str]:
+        people = row.user_set.count()
+        words = ngettext(
+            "%(group)s: %(number)s user may no longer do what only this group lets them.",
+            "%(group)s: %(number)s users may no longer do what only this group lets them.",
+            people,
+        )
+        return [words % {"group": row.name, "number": people}]
 
 
 def _is_role(group: Any) -> bool:

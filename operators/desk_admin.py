@@ -1,5 +1,6 @@
 """What the pages of the admin are built from: each takes of these what it is, and says only what is its own."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from django.contrib import admin
@@ -11,7 +12,19 @@ from audit.admin_mixin import AuditedAdmin
 from operators.others_changes import NoticesOthersChanges
 
 
-class DeskAdmin(AuditedAdmin, NoticesOthersChanges, ModelAdmin):
+class SaysWhatIsDeleted:
+    """Among the bases of a ModelAdmin, before unfold's: asks before it deletes, and says what that does to whom."""
+
+    def describe_deletion(self, row: Any) -> Sequence[str]:
+        """Return what becomes of whom when `row` is deleted."""
+        return ()
+
+    def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
+        deleted, *others = super().get_deleted_objects(objs, request)  # type: ignore[misc]
+        return [line for row in objs for line in self.describe_deletion(row)] or deleted, *others
+
+
+class DeskAdmin(AuditedAdmin, NoticesOthersChanges, SaysWhatIsDeleted, ModelAdmin):
     """A page of the admin: what is done there is recorded, and overwrites nobody's change unseen."""
 
 

@@ -310,6 +310,7 @@ UNFOLD = {
     "SITE_SYMBOL": "sms",
     "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": "platforms.admin.find_icon"}],
     "SITE_URL": None,
+    "STYLES": ["operators.views.find_stylesheet"],
     "LOGIN": {"form": "operators.forms.LoginForm"},
     "ACCOUNT": {"navigation": "operators.views.list_own_pages"},
     "SHOW_HISTORY": True,

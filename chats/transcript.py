@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
-from typing import Literal
+from typing import Any, Literal
 from uuid import UUID
 
 import phonenumbers
@@ -27,8 +27,8 @@ _AT_ONCE = 500
 
 Level = Literal["done", "waiting", "failed"]
 
-# What became of an outbound text, to be read before the name of its recipient.
-_DELIVERY: dict[str, tuple[str, Level]] = {
+# What became of an outbound text, in the language of whoever reads it.
+_DELIVERY: dict[str, tuple[Any, Level]] = {
     Message.Status.SCHEDULED: (_("waiting for its time, to be sent to %(person)s"), "waiting"),
     Message.Status.PREPARING: (_("being prepared, to be sent to %(person)s"), "waiting"),
     Message.Status.QUEUED: (_("waiting to be sent to %(person)s"), "waiting"),

@@ -85,7 +85,7 @@ class _NoticingForm:
     shown: Digests = {}
 
     def clean(self: Any) -> Any:
-        super().clean()  # type: ignore[safe-super]
+        super().clean()  # type: ignore[misc]
         self.taken_over: set[str] = set()
         now = _digest_fields(self)
         changed = [name for name, digest in now.items() if self.shown.get(name, digest) != digest]
@@ -234,7 +234,8 @@ def _show_value(form: Any, name: str) -> str:
     if isinstance(field, ModelMultipleChoiceField):
         shown = get_text_list([field.label_from_instance(each) for each in value or ()], _("and"))
     elif isinstance(field, ModelChoiceField):
-        row = field.queryset.filter(pk=value).first() if value is not None else None
+        rows: Any = field.queryset
+        row = rows.filter(pk=value).first() if value is not None else None
         shown = field.label_from_instance(row) if row else ""
     elif isinstance(value, bool):
         shown = _("yes") if value else _("no")

@@ -6,6 +6,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import structlog
+from django.utils.translation import gettext_lazy as _
 
 from proxy_project import embedded_postgres
 from proxy_project.configuration import Configuration
@@ -306,7 +307,7 @@ DRF_STANDARDIZED_ERRORS = {"ENABLE_IN_DEBUG_FOR_UNHANDLED_EXCEPTIONS": True}
 UNFOLD = {
     "SITE_TITLE": "Masked texting",
     "SITE_HEADER": "Masked texting",
-    "SITE_SUBHEADER": "Two people, one virtual number",
+    "SITE_SUBHEADER": _("Two people, one virtual number"),
     "SITE_SYMBOL": "sms",
     "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": "platforms.admin.find_icon"}],
     "SITE_URL": None,

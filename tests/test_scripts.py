@@ -422,7 +422,7 @@ def test_compose_waits_for_the_migration_and_holds_no_secret() -> None:
 def test_the_image_gets_every_app_and_nothing_private() -> None:
     allowed = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
     packages = {path.parent.name for path in ROOT.glob("*/apps.py")} | {"proxy_project"}
-    assert allowed == packages | {"manage.py", "gunicorn.conf.py", "requirements.txt"}
+    assert allowed == packages | {"locale", "manage.py", "gunicorn.conf.py", "requirements.txt"}
 
 
 def test_env_example_explains_every_name_that_is_read() -> None:

@@ -71,8 +71,9 @@ def test_the_keyboard_skips_the_menu_and_opens_that_of_the_user(page: Page, live
     menu.focus()
     page.keyboard.press("Enter")
     expect(menu).to_have_attribute("aria-expanded", "true")
-    expect(page.locator("#user-menu a").first).to_be_visible()
-    page.locator("#user-menu a").first.focus()
+    preferences = page.locator(f"#user-menu a[href='{reverse('preferences')}']")
+    expect(preferences).to_be_visible()
+    preferences.focus()
     page.keyboard.press("Enter")
     expect(page.locator("#id_time_zone")).to_have_value("Asia/Tokyo")
     page.select_option("#id_language", "en")
@@ -107,7 +108,7 @@ def test_no_page_is_wider_than_a_phone(browser: Browser, live_server, there: Pop
         page.goto(f"{live_server.url}{address}")
         found = page.evaluate("document.documentElement.scrollWidth")
         if found > width:
-            wide[address] = found
+            wide[address] = (found, page.evaluate(WIDEST))
     assert wide == {}
     page.context.close()
 
@@ -160,3 +161,7 @@ CONTRAST = """() => {
   }
   return worst;
 }"""
+# What sticks out of the page, to be told when something does.
+WIDEST = """() => [...document.querySelectorAll('#page *')]
+  .filter(each => each.getBoundingClientRect().right > innerWidth + 1)
+  .map(each => `${each.tagName} ${each.id || each.className}: ${each.textContent.trim().slice(0, 30)}`).slice(0, 6)"""

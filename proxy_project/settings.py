@@ -6,6 +6,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import structlog
+from django.utils.translation import gettext_lazy as _
 
 from proxy_project import embedded_postgres, error_reports, tracing
 from proxy_project.configuration import Configuration
@@ -169,6 +170,7 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "operators.middleware.serve_operator",
     "operators.middleware.require_second_factor",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
@@ -204,10 +206,14 @@ AUTH_PASSWORD_VALIDATORS = [
 # Fetching media waits for others most of the time, and must not hold up what is to happen on time.
 PROCRASTINATE_WORKER_DEFAULTS = {"concurrency": 8}
 DATA_UPLOAD_MAX_MEMORY_SIZE = 256 * 1024
+# The API and the logs speak English. Operators choose, for the admin alone (operators.middleware).
 LANGUAGE_CODE = "en-us"
+LANGUAGES = [("en", "English"), ("es", "Español")]
+LOCALE_PATHS = [BASE_DIR / "locale"]
+FORMAT_MODULE_PATH = ["proxy_project.formats"]
 TIME_ZONE = "UTC"
 USE_TZ = True
-USE_I18N = False
+USE_I18N = True
 
 STATIC_URL = "static/"
 STORAGES = {
@@ -333,11 +339,13 @@ DRF_STANDARDIZED_ERRORS = {"ENABLE_IN_DEBUG_FOR_UNHANDLED_EXCEPTIONS": True}
 UNFOLD = {
     "SITE_TITLE": "Masked texting",
     "SITE_HEADER": "Masked texting",
-    "SITE_SUBHEADER": "Two people, one virtual number",
+    "SITE_SUBHEADER": _("Two people, one virtual number"),
     "SITE_SYMBOL": "sms",
     "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": "platforms.admin.find_icon"}],
     "SITE_URL": None,
+    "STYLES": ["operators.views.find_stylesheet"],
     "LOGIN": {"form": "operators.forms.LoginForm"},
+    "ACCOUNT": {"navigation": "operators.views.list_own_pages"},
     "SHOW_HISTORY": True,
     "SHOW_VIEW_ON_SITE": False,
     "SIDEBAR": {"navigation": "desk.navigation.list_pages"},

@@ -510,7 +510,7 @@ def test_the_image_gets_every_app_and_nothing_private() -> None:
     allowed = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
     packages = {path.parent.name for path in ROOT.glob("*/apps.py")} | {"proxy_project", "simulator"}
     scripts = {f"scripts/{name}.py" for name in ("prepare_compose_demo", "prepare_demo", "private_file")}
-    assert allowed == packages | scripts | {"manage.py", "gunicorn.conf.py", "requirements.txt"}
+    assert allowed == packages | scripts | {"locale", "manage.py", "gunicorn.conf.py", "requirements.txt"}
 
 
 def test_settings_of_the_compose_demo_start_the_service_and_stay(tmp_path: Path) -> None:

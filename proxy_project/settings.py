@@ -182,7 +182,6 @@ TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
         # Comes before the apps, so that it can add to a template of theirs.
-        "DIRS": [BASE_DIR / "proxy_project" / "templates"],
         "APP_DIRS": True,
         "OPTIONS": {
             "context_processors": [

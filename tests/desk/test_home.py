@@ -20,6 +20,7 @@ from desk.counting import count_figures
 from desk.figures import Day, find_percentile, read_week
 from desk.models import Figure
 from messaging.models import GatewayAccount, Message
+from operators.models import Preferences
 from proxy_project.sql import execute_planned
 from tests.admin.pages import MESSAGES, listed, words_of
 from tests.desk.population import make_id_at, populate_week
@@ -117,8 +118,9 @@ def test_a_day_of_the_log_is_that_of_the_operator(operator, omar):
         assert len(listed(operator.get(MESSAGES, {"day": "2026-11-21"}))) == 1
         assert len(listed(operator.get(MESSAGES, {"day": "2026-11-22"}))) == 0
         assert operator.get(MESSAGES, {"day": "2026-13-41"}).status_code == 200
-        with timezone.override(ZoneInfo("Asia/Kathmandu")):
-            assert len(listed(operator.get(MESSAGES, {"day": "2026-11-21"}))) == 2
+        olga = User.objects.get(username="olga")
+        Preferences.objects.create(user=olga, time_zone="Asia/Kathmandu", language="en")
+        assert len(listed(operator.get(MESSAGES, {"day": "2026-11-21"}))) == 2
 
 
 def test_days_are_those_of_the_operators_time_zone(db):

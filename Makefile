@@ -1,4 +1,4 @@
-.PHONY: run test lint bench pins
+.PHONY: run test lint bench pins sbom licences
 
 run:
 	@scripts/run
@@ -14,3 +14,9 @@ bench:
 
 pins:
 	@scripts/pins
+
+sbom:
+	@scripts/sbom
+
+licences:
+	@scripts/licences

@@ -37,7 +37,9 @@ class AuditedAdmin:
         """Record each object of an inline for itself, as if it had been changed on a page of its own."""
         by = operator_of(request)
         # Now, while they have an id. One that was never saved is not deleted either.
-        deleted = [each.instance for each in formset.deleted_forms if each in formset.initial_forms]
+        rows = [each.instance for each in formset.deleted_forms if each in formset.initial_forms]
+        # What another has deleted before is not there any more.
+        deleted = [row for row in rows if not row._state.adding]
         record_all(action=Action.DELETED, by=by, on=deleted)
         super().save_formset(request, form, formset, change)  # type: ignore[misc]
         record_all(action=Action.ADDED, by=by, on=formset.new_objects)

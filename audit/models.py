@@ -6,6 +6,7 @@ PostgreSQL refuses any change (migration 0001); who may connect as what is in do
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
+from django.utils.translation import gettext
 
 from proxy_project.ids import make_id
 
@@ -60,8 +61,8 @@ class Action(models.TextChoices):
 
 
 def list_actions() -> list[tuple[str, str]]:
-    """Return the choices; a function, so that a new one needs no migration."""
-    return Action.choices
+    """Return the choices in the operator's language; a function, so that a new one needs no migration."""
+    return [(value, gettext(label)) for value, label in Action.choices]
 
 
 class AuditEntry(models.Model):

@@ -19,18 +19,16 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
-from unfold.admin import ModelAdmin
 from unfold.decorators import action, display
-from unfold.paginator import InfinitePaginator
 from unfold.widgets import UnfoldAdminTextInputWidget
 
-from audit.admin_mixin import AuditedAdmin
 from audit.models import Action
 from chats.conversation_admin import ConversationPages
 from chats.csv_export import stream_csv
 from chats.list_filters import StartedFilter, VirtualNumberFilter, find_virtual_number
-from chats.models import Chat, Participant, VirtualNumber, mask
+from chats.models import Chat, Participant, VirtualNumber
 from chats.restriction_admin import RestrictionActions
 from chats.revealing import RevealsNumbers
 from chats.services import (
@@ -40,8 +38,10 @@ from chats.services import (
     change_number_state,
     end_chat,
 )
-from chats.transcript import hide_numbers, name_of, short_id, show_time
+from chats.transcript import hide_numbers, name_of, short_id, show_number, show_time
 from messaging.models import Message
+from operators.desk_admin import DeskAdmin, ReadOnlyAdmin, UncountedList
+from operators.masking import READS_TEXTS, SEES_MASKED_NUMBERS, sees_masked_numbers
 from platforms.models import Platform
 from platforms.templates import validate_no_phone_number
 from proxy_project.encryption import digest_number
@@ -53,12 +53,12 @@ END_AT_ONCE_LIMIT = 100
 class SamePersonFilter(admin.SimpleListFilter):
     """The chats of one person, named by one of their participants: no address holds their number."""
 
-    title = "person"
+    title = _("person")
     parameter_name = "person"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         value = self.used_parameters.get(self.parameter_name)
-        return [(value, "the person searched for")] if value else []
+        return [(value, gettext("the person searched for"))] if value else []
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Chat]) -> QuerySet[Chat]:
         value = self.value()
@@ -72,32 +72,28 @@ class SamePersonFilter(admin.SimpleListFilter):
 
 class EndChatsForm(forms.Form):
     reason = forms.CharField(
+        label=_("Reason"),
         max_length=Chat._meta.get_field("end_reason").max_length,
         validators=[validate_no_phone_number],
         widget=UnfoldAdminTextInputWidget,
-        help_text="Kept with the chat, in the history of this admin too; the platform can read it.",
+        help_text=_("Kept with the chat, in the history of this admin too; the platform can read it."),
     )
 
 
 @admin.register(Chat)
-class ChatAdmin(ConversationPages, RevealsNumbers, RestrictionActions):
+class ChatAdmin(ConversationPages, RevealsNumbers, ReadOnlyAdmin, UncountedList, RestrictionActions):
     reading = Action.READ_CHAT
     list_display = ("chat_", "platform", "people", "numbers", "status_", "created_", "last_text_",
                     "ends_")  # fmt: skip
     # All platforms: to find those that have chats would read every chat.
     list_filter = ("status", StartedFilter, "platform", VirtualNumberFilter, SamePersonFilter)
     list_display_links = ("chat_",)
-    list_per_page = 50
     list_disable_select_all = True
     sortable_by = ("created_",)
     # Not in SQL: see get_search_results. Without any, there would be no search box.
     search_fields = ("reference",)
     search_help_text = _("Reference, chat id, +number of a person or of ours")
-    # Nothing here counts what may be millions of rows.
-    paginator = InfinitePaginator
-    show_full_result_count = False
-    show_facets = admin.ShowFacets.NEVER
-    empty_state = "No chats here. A platform opens one with POST /chats."
+    empty_state = _("No chats here. A platform opens one with POST /chats.")
     actions = ("end_chats",)
     actions_detail = (
         "replace_person",
@@ -111,14 +107,10 @@ class ChatAdmin(ConversationPages, RevealsNumbers, RestrictionActions):
     fields = ("id", "platform", "reference_", "status_", "people", "created_at", "starts_at", "expires_at",
               "idle_timeout_seconds", "idle_ends_at", "ended_at", "end_reason_", "metadata_")  # fmt: skip
 
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Chat | None = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Chat | None = None) -> bool:
-        return False
+    def has_export_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """What is exported is what all of this shows."""
+        needed = ("operators.export_chats", SEES_MASKED_NUMBERS, READS_TEXTS)
+        return self.has_view_permission(request) and request.user.has_perms(needed)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Chat]:
         last_text = Message.objects.filter(chat=OuterRef("pk")).order_by("-position")
@@ -155,13 +147,21 @@ class ChatAdmin(ConversationPages, RevealsNumbers, RestrictionActions):
             address[SEARCH_VAR] = text
         elif number := find_virtual_number(text):
             address[VirtualNumberFilter.parameter_name] = str(number.pk)
-        elif person_id := _find_person(text):
+        elif not sees_masked_numbers() and not _chats_by_reference(text).exists():
+            # Who may see no digit learns nothing either of a number that they have from elsewhere.
+            address[SamePersonFilter.parameter_name] = "nobody"
+            messages.warning(
+                request, gettext("No chat has this reference. Your role does not find people by phone number.")
+            )
+        elif sees_masked_numbers() and (person_id := _find_person(text)):
             address[SamePersonFilter.parameter_name] = str(person_id)
         elif chats := list(_chats_by_reference(text).values_list("pk", flat=True)):
             address[SEARCH_VAR] = " ".join(str(chat_id) for chat_id in chats)
         else:
             address[SamePersonFilter.parameter_name] = "nobody"
-            messages.warning(request, "No chat has this reference, and nobody in a chat has this phone number.")
+            messages.warning(
+                request, gettext("No chat has this reference, and nobody in a chat has this phone number.")
+            )
         return HttpResponseRedirect(f"{reverse('admin:chats_chat_changelist')}?{address.urlencode()}")
 
     def get_search_results(
@@ -174,19 +174,22 @@ class ChatAdmin(ConversationPages, RevealsNumbers, RestrictionActions):
             return queryset.filter(pk__in=chat_ids), False
         return queryset.filter(pk__in=_chats_by_reference(text).values("pk")), False
 
-    @action(description="End chats", permissions=["end"])
+    @action(description=_("End chats"), permissions=["end"])
     def end_chats(self, request: HttpRequest, queryset: QuerySet[Chat]) -> HttpResponse | None:
         chats = list(queryset[: END_AT_ONCE_LIMIT + 1])
         if len(chats) > END_AT_ONCE_LIMIT:
-            messages.error(request, f"End at most {_count(END_AT_ONCE_LIMIT, 'chat')} at once.")
+            words = ngettext(
+                "End at most %(limit)s chat at once.", "End at most %(limit)s chats at once.", END_AT_ONCE_LIMIT
+            )
+            messages.error(request, words % {"limit": END_AT_ONCE_LIMIT})
             return None
         return self._end_or_confirm(request, chats, action="end_chats")
 
-    @action(description="Export as CSV", permissions=["view"], url_path="transcript.csv", icon="download")
+    @action(description=_("Export as CSV"), permissions=["export"], url_path="transcript.csv", icon="download")
     def export_transcript(self, request: HttpRequest, object_id: str) -> StreamingHttpResponse:
         chat = self.get_object(request, object_id)
         if chat is None:
-            raise Http404("There is no such chat.")
+            raise Http404(gettext("There is no such chat."))
         self.log_action(request, chat, Action.EXPORTED)
         return stream_csv(chat=chat)
 
@@ -197,22 +200,24 @@ class ChatAdmin(ConversationPages, RevealsNumbers, RestrictionActions):
         if is_confirmed and form.is_valid():
             self._end(request, chats, reason=form.cleaned_data["reason"])
             return None
-        what = "this chat" if len(chats) == 1 else f"these {len(chats)} chats"
+        number = {"number": len(chats)}
         context = {
             **self.admin_site.each_context(request),
             "opts": self.opts,
-            "title": f"End {what}?",
+            "title": ngettext("End this chat?", "End these %(number)s chats?", len(chats)) % number,
             "consequences": (
-                "The people below can no longer text each other, until a chat is reopened on its page.",
-                "Each gets their platform's closing text, if it has one; whoever still texts is answered once that the "
-                "chat has ended.",
-                "Texts that have reached us before are still passed on.",
+                gettext("The people below can no longer text each other, until a chat is reopened on its page."),
+                gettext(
+                    "Each gets their platform's closing text, if it has one; whoever still texts is answered once that "
+                    "the chat has ended."
+                ),
+                gettext("Texts that have reached us before are still passed on."),
             ),
             "rows": [{"title": _describe(chat), "lines": _describe_people(chat)} for chat in chats],
             "form": form,
             "selected": [chat.pk for chat in chats],
             "action": action,
-            "button": f"End {what}",
+            "button": ngettext("End this chat", "End these %(number)s chats", len(chats)) % number,
             "back": reverse("admin:chats_chat_changelist"),
         }
         return TemplateResponse(request, "chats/confirm.html", context)
@@ -230,53 +235,60 @@ class ChatAdmin(ConversationPages, RevealsNumbers, RestrictionActions):
                     self.log_action(request, chat, Action.ENDED_CHAT, reason=reason, words=words)
                     ended += 1
         if ended:
-            messages.success(request, f"Ended {_count(ended, 'chat')}.")
+            done = ngettext("Ended %(number)s chat.", "Ended %(number)s chats.", ended)
+            messages.success(request, done % {"number": ended})
         if over := len(chats) - ended:
-            messages.info(request, f"{_count(over, 'chat')} had ended before; nothing changed there.")
+            before = ngettext(
+                "%(number)s chat had ended before; nothing changed there.",
+                "%(number)s chats had ended before; nothing changed there.",
+                over,
+            )
+            messages.info(request, before % {"number": over})
 
-    @display(description="Chat", header=True)
+    @display(description=_("Chat"), header=True)
     def chat_(self, chat: Chat) -> tuple[str, str]:
         return short_id(chat.pk), self.reference_(chat)
 
-    @display(description="Reference")
+    @display(description=_("Reference"))
     def reference_(self, chat: Chat) -> str:
         return hide_numbers(chat.reference or "", _numbers_of(chat))
 
     @display(
-        description="Status",
+        description=_("Status"),
         label={Chat.Status.SCHEDULED: "info", Chat.Status.OPEN: "success", Chat.Status.ENDED: "default"},
     )
-    def status_(self, chat: Chat) -> str:
-        return chat.status
+    def status_(self, chat: Chat) -> tuple[str, str]:
+        return chat.status, chat.get_status_display().lower()
 
-    @display(description="People")
+    @display(description=_("People"))
     def people(self, chat: Chat) -> SafeString:
         return _lines(
-            " ".join([name_of(one), mask(one.phone_number), *_describe_state(one)]) for one in chat.participants.all()
+            " ".join([name_of(one), show_number(one.phone_number), *_describe_state(one)])
+            for one in chat.participants.all()
         )
 
-    @display(description="Virtual number")
+    @display(description=_("Virtual number"))
     def numbers(self, chat: Chat) -> SafeString:
         return _lines(dict.fromkeys(one.virtual_number.number for one in _people_of(chat)))
 
-    @display(description="Created", ordering="created_at")
+    @display(description=_("Created"), ordering="created_at")
     def created_(self, chat: Chat) -> str | None:
         return show_time(chat.created_at)
 
-    @display(description="Last text")
+    @display(description=_("Last text"))
     def last_text_(self, chat: Chat) -> str | None:
         return show_time(chat.last_text_at)  # type: ignore[attr-defined]
 
-    @display(description="Ends or ended")
+    @display(description=_("Ends or ended"))
     def ends_(self, chat: Chat) -> str | None:
         planned = [moment for moment in (chat.expires_at, chat.idle_ends_at) if moment]
         return show_time(chat.ended_at or min(planned, default=None))
 
-    @display(description="End reason")
+    @display(description=_("End reason"))
     def end_reason_(self, chat: Chat) -> str:
         return hide_numbers(chat.end_reason, _numbers_of(chat))
 
-    @display(description="Metadata")
+    @display(description=_("Metadata"))
     def metadata_(self, chat: Chat) -> str:
         text = json.dumps(chat.metadata, indent=2, ensure_ascii=False) if chat.metadata else ""
         return format_html("<pre>{}</pre>", hide_numbers(text, _numbers_of(chat))) if text else ""
@@ -285,11 +297,14 @@ class ChatAdmin(ConversationPages, RevealsNumbers, RestrictionActions):
 class ProblemFilter(admin.SimpleListFilter):
     """The numbers with which something is wrong at the gateway."""
 
-    title = "problem at the gateway"
+    title = _("problem at the gateway")
     parameter_name = "problem"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [("missing", "gone from the account"), ("unlinked", "not linked to our application")]
+        return [
+            ("missing", gettext("gone from the account")),
+            ("unlinked", gettext("not linked to our application")),
+        ]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[VirtualNumber]) -> QuerySet[VirtualNumber]:
         if self.value() in ("missing", "unlinked"):
@@ -302,7 +317,7 @@ class VirtualNumberForm(forms.ModelForm):
         """Allocation compares it with the countries of people."""
         country: str = self.cleaned_data["country"].upper()
         if country and country not in phonenumbers.SUPPORTED_REGIONS:
-            raise forms.ValidationError("Use an ISO 3166 code of two letters, such as US.")
+            raise forms.ValidationError(gettext("Use an ISO 3166 code of two letters, such as US."))
         return country
 
 
@@ -329,15 +344,15 @@ class AddVirtualNumberForm(VirtualNumberForm):
 
 
 @admin.register(VirtualNumber)
-class VirtualNumberAdmin(AuditedAdmin, ModelAdmin):
+class VirtualNumberAdmin(DeskAdmin):
     form = ChangeVirtualNumberForm
     list_display = ("number", "country", "state_", "platform_", "messages_per_second", "can_sms", "can_mms",
                     "open_chats", "problem_")  # fmt: skip
     list_filter = ("state", ProblemFilter, "country", ("platform", admin.RelatedOnlyFieldListFilter))
     search_fields = ("number",)
-    search_help_text = "Virtual number"
+    search_help_text = _("Virtual number")
     show_facets = admin.ShowFacets.NEVER
-    empty_state = "No virtual numbers here. Chats need at least one."
+    empty_state = _("No virtual numbers here. Chats need at least one.")
     add_fieldsets = ((None, {"fields": ("number", "country", "platform", "messages_per_second")}),)
     fields = ("number", "state", "country", "platform", "messages_per_second", "paced_by", "can_sms",
               "can_mms", "open_chats", "problem_", "created_at")  # fmt: skip
@@ -377,26 +392,27 @@ class VirtualNumberAdmin(AuditedAdmin, ModelAdmin):
             obj.save(update_fields=form.changed_data)
 
     @display(
-        description="State",
+        description=_("State"),
         ordering="state",
         label={"active": "success", "reserved": "info", "draining": "warning", "retired": "default"},
     )
-    def state_(self, number: VirtualNumber) -> str:
-        return number.state
+    def state_(self, number: VirtualNumber) -> tuple[str, str]:
+        return number.state, number.get_state_display().partition(":")[0]
 
-    @display(description="Platform")
+    @display(description=_("Platform"))
     def platform_(self, number: VirtualNumber) -> str:
-        return number.platform.name if number.platform else "shared"
+        return number.platform.name if number.platform else gettext("shared")
 
-    @display(description="At the gateway", label={"gone": "danger", "not linked": "danger"})
+    @display(description=_("At the gateway"), label={"gone": "danger", "not linked": "danger"})
     def problem_(self, number: VirtualNumber) -> tuple[str, str] | None:
         if number.missing_since:
-            return "gone", f"gone since {show_time(number.missing_since)}"
+            return "gone", gettext("gone since %(time)s") % {"time": show_time(number.missing_since)}
         if number.unlinked_since:
-            return "not linked", f"not linked to us since {show_time(number.unlinked_since)}"
+            since = {"time": show_time(number.unlinked_since)}
+            return "not linked", gettext("not linked to us since %(time)s") % since
         return None
 
-    @display(description="Open chats", ordering="open_chats")
+    @display(description=_("Open chats"), ordering="open_chats")
     def open_chats(self, number: VirtualNumber) -> int:
         return number.open_chats  # type: ignore[attr-defined]
 
@@ -436,13 +452,19 @@ def _numbers_of(chat: Chat) -> list[str]:
 
 def _describe(chat: Chat) -> str:
     reference = hide_numbers(chat.reference or "", _numbers_of(chat))
-    ended = ", ended already" if chat.status == Chat.Status.ENDED else ""
+    ended = f", {gettext('ended already')}" if chat.status == Chat.Status.ENDED else ""
     return f"{short_id(chat.pk)}{f' ({reference})' if reference else ''}, {chat.platform}{ended}"
 
 
 def _describe_people(chat: Chat) -> list[str]:
     return [
-        f"{name_of(one)}, {mask(one.phone_number)}, through {one.virtual_number.number}" for one in _people_of(chat)
+        gettext("%(name)s, %(phone_number)s, through %(virtual_number)s")
+        % {
+            "name": name_of(one),
+            "phone_number": show_number(one.phone_number),
+            "virtual_number": one.virtual_number.number,
+        }
+        for one in _people_of(chat)
     ]
 
 
@@ -459,7 +481,3 @@ def _people_of(chat: Chat) -> list[Participant]:
 def _lines(lines: Iterable[str]) -> SafeString:
     line = '<span class="block whitespace-nowrap">{}</span>'
     return format_html_join("", line, ((text,) for text in lines))
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"

@@ -292,7 +292,10 @@ def _tell_of_log(chat: Chat, people: Sequence[Participant]) -> Iterator[_Told]:
     for entry in AuditEntry.objects.filter(object_id__in=ids, action__in=list(_OF_AUDIT)).order_by():
         about = None if entry.object_id == ids[0] else UUID(entry.object_id)
         by = entry.actor_name if entry.actor_kind == AuditEntry.ActorKind.OPERATOR else ""
-        yield _Told(kind=_OF_AUDIT[Action(entry.action)], at=entry.at, about=about, by=by, reason=entry.reason)
+        kind = _OF_AUDIT[Action(entry.action)]
+        # Why a number was shown is for those who may see the log.
+        reason = entry.reason if kind != "revealed" else ""
+        yield _Told(kind=kind, at=entry.at, about=about, by=by, reason=reason)
     if chat.platform.records_events:
         events = Event.objects.filter(chat=chat.pk, type__in=list(_OF_EVENTS)).order_by()
         for type_, at in events.values_list("type", "occurred_at"):

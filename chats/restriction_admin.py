@@ -12,14 +12,12 @@ from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import format_html
-from unfold.admin import ModelAdmin
 from unfold.decorators import action, display
 from unfold.enums import ActionVariant
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
-from audit.admin_mixin import AuditedAdmin
 from audit.models import Action
-from chats.models import Chat, Participant, Report, mask
+from chats.models import Chat, Participant, Report
 from chats.restrictions import (
     block_participant,
     handle_reports,
@@ -27,7 +25,8 @@ from chats.restrictions import (
     unblock_participant,
     unmute_participant,
 )
-from chats.transcript import name_of, short_id, show_time
+from chats.transcript import name_of, short_id, show_number, show_time
+from operators.desk_admin import DeskAdmin, ReadOnlyAdmin
 from platforms.templates import validate_no_phone_number
 
 _CHANGES = {
@@ -60,7 +59,7 @@ class RestrictForm(forms.Form):
         field.label_from_instance = lambda person: describe_person(person)  # type: ignore[assignment, method-assign]
 
 
-class RestrictionActions(AuditedAdmin, ModelAdmin):
+class RestrictionActions(DeskAdmin):
     """What the page of a chat can do to its people."""
 
     @action(
@@ -123,7 +122,7 @@ class OpenReportFilter(admin.SimpleListFilter):
 
 
 @admin.register(Report)
-class ReportAdmin(AuditedAdmin, ModelAdmin):
+class ReportAdmin(ReadOnlyAdmin, DeskAdmin):
     list_display = ("created_", "state_", "chat_", "reporter_", "reported_")
     list_filter = (OpenReportFilter,)
     list_per_page = 50
@@ -132,15 +131,6 @@ class ReportAdmin(AuditedAdmin, ModelAdmin):
     empty_state = "No reports. A person who texts REPORT makes one."
     actions = ("handle",)
     fields = ("id", "state_", "chat_", "reporter_", "reported_", "created_at", "handled_at")
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Report | None = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Report | None = None) -> bool:
-        return False
 
     def has_handle_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Whoever may end chats may say that a report has been looked at."""
@@ -181,7 +171,7 @@ class ReportAdmin(AuditedAdmin, ModelAdmin):
 
 
 def describe_person(person: Participant) -> str:
-    return f"{name_of(person)} {mask(person.phone_number)}"
+    return f"{name_of(person)} {show_number(person.phone_number)}"
 
 
 def describe_restrictions(person: Participant) -> list[str]:

@@ -5,22 +5,22 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
-from typing import Literal
+from typing import Any, Literal
 from uuid import UUID
 
 import phonenumbers
 from django.db.models import QuerySet
 from django.template.defaultfilters import filesizeformat
 from django.utils.dateformat import format as format_date
-from django.utils.functional import Promise
 from django.utils.text import capfirst
 from django.utils.timezone import localtime
-from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from chats.models import Chat, Participant, mask
 from messaging.media.links import make_link
 from messaging.models import Approval, Attachment, Message
+from operators.masking import reads_texts, sees_masked_numbers
 from proxy_project.encryption import UNREADABLE, show_unreadable
 
 # How many texts are read at once when all of them are.
@@ -29,55 +29,55 @@ _CUT = "•••"
 
 Level = Literal["done", "waiting", "failed"]
 
-# What became of an outbound text.
-_DELIVERY: dict[str, tuple[str | Promise, Level]] = {
-    Message.Status.SCHEDULED: (gettext_lazy("waiting for its time, to be sent to %(to)s"), "waiting"),
-    Message.Status.PREPARING: (gettext_lazy("being prepared, to be sent to %(to)s"), "waiting"),
-    Message.Status.QUEUED: (gettext_lazy("waiting to be sent to %(to)s"), "waiting"),
-    Message.Status.HELD: (gettext_lazy("held back, to be sent to %(to)s"), "waiting"),
-    Message.Status.SENDING: (gettext_lazy("being sent to %(to)s"), "waiting"),
-    Message.Status.UNCONFIRMED: (gettext_lazy("perhaps sent, the carrier's answer was lost, to %(to)s"), "waiting"),
-    Message.Status.SENT: (gettext_lazy("sent to %(to)s"), "waiting"),
-    Message.Status.DELIVERED: (gettext_lazy("delivered to %(to)s"), "done"),
-    Message.Status.FAILED: (gettext_lazy("could not be delivered to %(to)s"), "failed"),
+# What became of an outbound text, in the language of whoever reads it.
+_DELIVERY: dict[str, tuple[Any, Level]] = {
+    Message.Status.SCHEDULED: (_("waiting for its time, to be sent to %(person)s"), "waiting"),
+    Message.Status.PREPARING: (_("being prepared, to be sent to %(person)s"), "waiting"),
+    Message.Status.QUEUED: (_("waiting to be sent to %(person)s"), "waiting"),
+    Message.Status.HELD: (_("held back, to be sent to %(person)s"), "waiting"),
+    Message.Status.SENDING: (_("being sent to %(person)s"), "waiting"),
+    Message.Status.UNCONFIRMED: (_("perhaps sent, the carrier's answer was lost, to %(person)s"), "waiting"),
+    Message.Status.SENT: (_("sent to %(person)s"), "waiting"),
+    Message.Status.DELIVERED: (_("delivered to %(person)s"), "done"),
+    Message.Status.FAILED: (_("could not be delivered to %(person)s"), "failed"),
 }
 # What became of an inbound text that was not passed on.
 _NOT_PASSED_ON = {
-    Message.Status.LATE: gettext_lazy("not passed on: the chat had ended"),
-    Message.Status.UNMATCHED: gettext_lazy("not passed on: no chat goes with it"),
-    Message.Status.BLOCKED: gettext_lazy("not passed on"),
+    Message.Status.LATE: _("not passed on: the chat had ended"),
+    Message.Status.UNMATCHED: _("not passed on: no chat goes with it"),
+    Message.Status.BLOCKED: _("not passed on"),
 }
 _DISCLOSURES = {
-    "phone": gettext_lazy("phone number"),
-    "email": gettext_lazy("e-mail address"),
-    "link": gettext_lazy("link"),
-    "handle": gettext_lazy("messenger account"),
+    "phone": "phone number",
+    "email": "e-mail address",
+    "link": "link",
+    "handle": "messenger account",
 }
 _BLOCKED = {
-    "media": gettext_lazy("a kind of message that cannot be passed on"),
-    "empty": gettext_lazy("an empty text"),
-    "binary": gettext_lazy("binary data, and no text"),
-    "too_long": gettext_lazy("too long"),
-    "not_started": gettext_lazy("the chat had not started"),
-    "counterpart_opted_out": gettext_lazy("the other person has opted out"),
-    "blocked_by_platform": gettext_lazy("its platform did not approve of it"),
-    "disclosure": gettext_lazy("it would have given its writer away"),
-    "too_many": gettext_lazy("too many texts in a minute"),
-    "too_many_a_day": gettext_lazy("too many texts in a day"),
-    "repeated": gettext_lazy("the same text again and again"),
-    "loop": gettext_lazy("machines were answering each other"),
-    "muted": gettext_lazy("its writer is muted"),
-    "blocked": gettext_lazy("its writer is blocked"),
-    "recipient_blocked": gettext_lazy("the other person is blocked"),
+    "media": _("a kind of message that cannot be passed on"),
+    "empty": _("an empty text"),
+    "binary": _("binary data, and no text"),
+    "too_long": _("too long"),
+    "not_started": _("the chat had not started"),
+    "counterpart_opted_out": _("the other person has opted out"),
+    "blocked_by_platform": _("its platform did not approve of it"),
+    "disclosure": _("it would have given its writer away"),
+    "too_many": _("too many texts in a minute"),
+    "too_many_a_day": _("too many texts in a day"),
+    "repeated": _("the same text again and again"),
+    "loop": _("machines were answering each other"),
+    "muted": _("its writer is muted"),
+    "blocked": _("its writer is blocked"),
+    "recipient_blocked": _("the other person is blocked"),
 }
 # What the platform answered about it.
 _APPROVAL = {
-    Approval.Status.WAITING: gettext_lazy("being asked"),
-    Approval.Status.ASKING: gettext_lazy("being asked"),
-    Approval.Status.APPROVED: gettext_lazy("passed on"),
-    Approval.Status.CHANGED: gettext_lazy("changed by the platform"),
-    Approval.Status.BLOCKED: gettext_lazy("blocked"),
-    Approval.Status.MOOT: gettext_lazy("not needed any more"),
+    Approval.Status.WAITING: _("being asked"),
+    Approval.Status.ASKING: _("being asked"),
+    Approval.Status.APPROVED: _("passed on"),
+    Approval.Status.CHANGED: _("changed by the platform"),
+    Approval.Status.BLOCKED: _("blocked"),
+    Approval.Status.MOOT: _("not needed any more"),
 }
 
 
@@ -182,17 +182,17 @@ def _show(texts: Sequence[Message], chat: Chat) -> list[Bubble]:
             message=message,
             side="right" if person and person.position == 2 else "left",
             is_service=is_service,
-            who="Service" if is_service else name_of(person),
+            who=gettext("Service") if is_service else name_of(person),
             writer=None if is_service else person,
             recipient=to,
-            body="(erased)" if message.erased_at else hide_numbers(message.body, numbers),
+            body=gettext("(erased)") if message.erased_at else show_body(message.body, numbers),
             attachments=[show_attachment(attachment) for attachment in attachments.get(message.pk, ())],
             outcome=outcome,
             level=level,
             error=hide_numbers(describe_error(sent), numbers) if sent and level != "done" else "",
             disclosures=describe_disclosures(message),
             approval=hide_numbers(describe_approval(approvals.get(message.pk)), numbers),
-            changed_body=hide_numbers(changed_bodies.get(message.pk, ""), numbers),
+            changed_body=show_body(changed_bodies.get(message.pk, ""), numbers),
             sent=sent,
         )
 
@@ -200,12 +200,12 @@ def _show(texts: Sequence[Message], chat: Chat) -> list[Bubble]:
 
 
 def show_attachment(attachment: Attachment) -> ShownAttachment:
-    is_kept = attachment.status == Attachment.Status.STORED
+    is_shown = attachment.status == Attachment.Status.STORED and reads_texts()
     return ShownAttachment(
         id=attachment.pk,
         kind=attachment.kind,
         words=describe_attachment(attachment),
-        link=make_link(attachment_id=attachment.pk, content_type=attachment.content_type) if is_kept else "",
+        link=make_link(attachment_id=attachment.pk, content_type=attachment.content_type) if is_shown else "",
     )
 
 
@@ -213,7 +213,7 @@ def describe_attachment(attachment: Attachment) -> str:
     """Return what it is and what became of it, such as `Picture, 120 kB: passed on`."""
     size = f", {filesizeformat(attachment.size)}" if attachment.size else ""
     code = f"({attachment.error_code})" if attachment.error_code else ""
-    why = " ".join(filter(None, [attachment.error_detail, code]))
+    why = " ".join(filter(None, [translate_detail(attachment.error_detail), code]))
     words = capfirst(f"{attachment.get_kind_display()}{size}: {attachment.get_status_display()}")
     return f"{words}. {why}" if why else words
 
@@ -222,14 +222,14 @@ def describe_outcome(message: Message, *, to: str) -> tuple[str, Level]:
     """Return in words what became of a message, and how good that is; `to` is whom an outbound one is for."""
     if message.status in _DELIVERY:
         words, level = _DELIVERY[message.status]
-        return str(words) % {"to": to}, level
+        return words % {"person": to}, level
     if message.status == Message.Status.RELAYED:
-        return _("passed on"), "done"
+        return gettext("passed on"), "done"
     if message.status == Message.Status.KEYWORD:
-        return _("answered by the service: not passed on"), "done"
-    words = _NOT_PASSED_ON.get(Message.Status(message.status)) or message.get_status_display()
-    why = _BLOCKED.get(message.error_code)
-    return f"{words}: {why}" if why else str(words), "failed"
+        return gettext("answered by the service: not passed on"), "done"
+    words = str(_NOT_PASSED_ON.get(Message.Status(message.status), message.get_status_display()))
+    why = _BLOCKED.get(message.error_code, "")
+    return f"{words}: {why}" if why else words, "failed"
 
 
 def describe_approval(approval: Approval | None) -> str:
@@ -238,24 +238,32 @@ def describe_approval(approval: Approval | None) -> str:
         return ""
     words = str(_APPROVAL[Approval.Status(approval.status)])
     if approval.error:
-        words = _("no answer, so %(what)s as it wants then: %(error)s") % {"what": words, "error": approval.error}
+        words = gettext("no answer, so %(outcome)s as it wants then: %(error)s") % {
+            "outcome": words,
+            "error": approval.error,
+        }
     return f"{words}: {approval.reason}" if approval.reason else words
 
 
 def describe_disclosures(message: Message) -> str:
     """Return in words what a rule did not let pass, such as `phone number, link`; empty when there was nothing."""
-    return ", ".join(str(_DISCLOSURES.get(kind, kind)) for kind in message.disclosures or ())
+    return ", ".join(_DISCLOSURES.get(kind, kind) for kind in message.disclosures or ())
 
 
 def describe_error(message: Message) -> str:
     """Return why a text failed or is late, with the carrier's code; empty when there is nothing to say."""
     code = f"({message.error_code})" if message.error_code else ""
-    return " ".join(part for part in (message.error_detail, code) if part)
+    return " ".join(part for part in (translate_detail(message.error_detail), code) if part)
+
+
+def translate_detail(detail: str) -> str:
+    """Return what went wrong, which the log keeps in English, in the operator's language where the catalog has it."""
+    return gettext(detail) if detail else ""
 
 
 def show_time(moment: datetime | None) -> str | None:
-    """Return a time to the second, in one piece that does not wrap in a narrow column."""
-    return format_date(localtime(moment), "j M Y, H:i:s").replace(" ", "\N{NO-BREAK SPACE}") if moment else None
+    """Return a time to the second with its zone, in one piece that does not wrap in a narrow column."""
+    return format_date(localtime(moment), "j M Y, H:i:s T").replace(" ", "\N{NO-BREAK SPACE}") if moment else None
 
 
 def short_id(chat_id: UUID) -> str:
@@ -266,22 +274,30 @@ def short_id(chat_id: UUID) -> str:
 def name_of(participant: Participant | None) -> str:
     """Return what to call a participant: the name, else which of the two it is."""
     if participant is None:
-        return _("somebody")
-    nameless = _("participant %(position)s") % {"position": participant.position}
-    return hide_numbers(participant.name, [participant.phone_number]) or nameless
+        return gettext("somebody")
+    return hide_numbers(participant.name, [participant.phone_number]) or gettext("participant %(position)s") % {
+        "position": participant.position
+    }
 
 
 def show_number(phone_number: str) -> str:
-    """Return a phone number as the operator may see it."""
-    return mask(phone_number)
+    """Return a phone number as the operator may see it: masked, or not a digit of it."""
+    return mask(phone_number) if sees_masked_numbers() else gettext("(hidden)")
+
+
+def show_body(body: str, phone_numbers: Iterable[str]) -> str:
+    """Return what somebody wrote as the operator may read it: with `phone_numbers` masked, or not at all."""
+    if body and not reads_texts():
+        return gettext("(what was written is hidden)")
+    return hide_numbers(body, phone_numbers)
 
 
 def hide_numbers(text: str, phone_numbers: Iterable[str]) -> str:
-    """Return `text` with each of `phone_numbers` (E.164) masked, however it is written there."""
+    """Return `text` with each of `phone_numbers` (E.164) as the operator may see it, however it is written there."""
     if not any(character.isdigit() for character in text):
         return text
     for number in phone_numbers:
-        text = _writings(number).sub(mask(number), text)
+        text = _writings(number).sub(show_number(number), text)
     return text
 
 

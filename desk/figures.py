@@ -63,7 +63,7 @@ def read_week(*, now: datetime) -> Week:
     days = [Day(*each) for each in zip(dates, bounds, bounds[1:], strict=False)]
     params = {"bounds": bounds[:-1], "first": bounds[0], "last": bounds[-1]}
     for index, name, key, amount in execute_planned(_READ, params):
-        days[index].amounts[name][key] = int(amount)  # type: ignore[index]
+        days[index].amounts[name][key] = int(amount)
     progress = Progress.objects.first()
     return Week(days, progress.counted_at if progress else None)
 
@@ -77,10 +77,10 @@ def find_percentile(days: Sequence[Day], name: str, percent: int) -> float | Non
     total = sum(amount for amount in counts.values() if amount > 0)
     wanted = total * percent / 100
     seen = 0
-    for bucket, amount in sorted(counts.items()):
-        if amount > 0 and seen + amount >= wanted:
+    for bound, count in sorted(counts.items()):
+        if count > 0 and seen + count >= wanted:
             # Within the bucket, as if all lengths were as frequent.
-            part = (wanted - seen) / amount
-            return float(2.0 ** ((bucket - 1 + part) / BUCKETS_PER_DOUBLING)) / 1000
-        seen += max(0, amount)
+            part = (wanted - seen) / count
+            return float(2.0 ** ((bound - 1 + part) / BUCKETS_PER_DOUBLING)) / 1000
+        seen += max(0, count)
     return None

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 from django.conf import settings
-from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
+from django.contrib.auth.models import AnonymousUser, User
 from django.db.models import Q
 from django.urls import reverse
 from django.utils.translation import gettext as _
@@ -38,14 +38,9 @@ class Need:
     button: str = ""
 
 
-def list_needs(*, user: AbstractBaseUser | AnonymousUser, week: Week, now: datetime) -> list[Need]:
+def list_needs(*, user: User | AnonymousUser, week: Week, now: datetime) -> list[Need]:
     """Return what needs a person, the worst first: of what this one may see, in one query for each kind."""
-    found = [
-        need
-        for permission, find in NEEDS
-        if user.has_perm(permission)
-        for need in find(week, now)  # type: ignore[union-attr]
-    ]
+    found = [need for permission, find in NEEDS if user.has_perm(permission) for need in find(week, now)]
     return sorted(found, key=lambda need: need.level != "danger")
 
 
@@ -154,7 +149,7 @@ def _find_stale_figures(week: Week, now: datetime) -> Iterator[Need]:
             title=_("The worker does not run"),
             detail=_(
                 "It has counted nothing since %(time)s: events are not delivered, chats do not end on time, and the "
-                "figures below are old. Start `manage.py procrastinate worker`."
+                "figures below are old. Start manage.py procrastinate worker."
             )
             % {"time": say_clock(week.as_of)},
             link=reverse("desk_setup"),

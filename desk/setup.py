@@ -69,8 +69,16 @@ class Step:
 
 def read_installation(*, week: Week, now: datetime) -> Installation:
     """Return what there is, in one query; the worker runs when it has counted something lately."""
-    [row] = execute_planned(_READ, {})
-    return Installation(*row, has_worker=week.as_of is not None and now - week.as_of <= _ALIVE_FOR)
+    [(has_number, has_platform, has_key, has_endpoint, heard_at, has_sender)] = execute_planned(_READ, {})
+    return Installation(
+        has_number=has_number,
+        has_platform=has_platform,
+        has_key=has_key,
+        has_endpoint=has_endpoint,
+        heard_at=heard_at,
+        has_sender=has_sender,
+        has_worker=week.as_of is not None and now - week.as_of <= _ALIVE_FOR,
+    )
 
 
 def is_set_up(*, week: Week, now: datetime) -> bool:
@@ -92,7 +100,7 @@ def list_steps(*, installation: Installation) -> Sequence[Step]:
             state="done" if there.has_sender else "missing",
             sentence=_("It runs, and hands texts to the carrier as they are queued.")
             if there.has_sender
-            else _("None is seen: start `manage.py send_texts`. Until then texts wait."),
+            else _("None is seen: start manage.py send_texts. Until then texts wait."),
         ),
         Step(
             name="worker",
@@ -100,7 +108,7 @@ def list_steps(*, installation: Installation) -> Sequence[Step]:
             state="done" if there.has_worker else "missing",
             sentence=_("It runs: events are delivered, chats end on time, and figures are counted.")
             if there.has_worker
-            else _("None is seen: start `manage.py procrastinate worker`. Its first sign comes within a minute."),
+            else _("None is seen: start manage.py procrastinate worker. Its first sign comes within a minute."),
         ),
     ]  # fmt: skip
 

@@ -1,6 +1,7 @@
 """Try what is set up: ask the account, ping the endpoints of platforms, send a text to a number that is not kept."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from datetime import datetime
 
 import structlog
@@ -18,8 +19,10 @@ from audit.models import Action
 from chats.models import VirtualNumber
 from chats.phone_numbers import InvalidPhoneNumber, parse_phone_number
 from messaging.account_check import Finding, check_account
-from messaging.gateways import OutboundText, Outcome, SendError
+from messaging.balance import read_balance
+from messaging.gateways import AccountError, OutboundText, Outcome, SendError
 from messaging.gateways.vonage import VonageGateway
+from messaging.gateways.vonage_account import VonageAccount
 from messaging.models import OptOut
 from platforms.endpoints import EndpointDisabled, ping
 from platforms.models import WebhookEndpoint
@@ -37,8 +40,10 @@ class TestTextForm(forms.Form):
         max_length=40,
         label=gettext_lazy("Your own phone number"),
         help_text=gettext_lazy("With its country code. It is not kept."),
-        widget=UnfoldAdminTextInputWidget(attrs={"type": "tel", "autocomplete": "off", "placeholder": "+1 415 555 0100"}),
-    )  # fmt: skip
+        widget=UnfoldAdminTextInputWidget(
+            attrs={"type": "tel", "autocomplete": "off", "placeholder": "+1 415 555 0100"}
+        ),
+    )
 
     def clean_phone_number(self) -> str:
         try:
@@ -48,10 +53,14 @@ class TestTextForm(forms.Form):
         return number
 
 
-def check(*, by: Actor) -> Sequence[Finding]:
-    """Ask the account at the gateway about everything that must fit; nothing is changed."""
+def check(*, by: Actor, now: datetime) -> Sequence[Finding]:
+    """Ask the account at the gateway about everything that must fit, and keep the balance; nothing else is changed."""
     record(action=Action.CHECKED_ACCOUNT, by=by)
-    return list(check_account())
+    findings = list(check_account())
+    # What is wrong is among the findings.
+    with suppress(AccountError):
+        read_balance(account=VonageAccount(), now=now)
+    return findings
 
 
 def ping_endpoints(*, by: Actor, now: datetime) -> Iterator[tuple[int, str]]:
@@ -73,7 +82,7 @@ def ping_endpoints(*, by: Actor, now: datetime) -> Iterator[tuple[int, str]]:
 def send_test_text(phone_number: str, *, by: Actor) -> tuple[int, str]:
     """Hand a text to the gateway, from a virtual number to `phone_number`, and say what it answered.
 
-    Neither the number nor the text is logged or kept, so it does not go through the outbox; who has opted out gets none.
+    Neither the number nor the text is logged or kept, so it does not pass the outbox; who has opted out gets none.
     """
     number = VirtualNumber.objects.filter(state=VirtualNumber.State.ACTIVE, can_sms=True).order_by("number").first()
     if number is None:

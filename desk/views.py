@@ -89,6 +89,7 @@ def _show_group(request: HttpRequest, code: str) -> HttpResponse:
 
 
 def _show_text(text: Message) -> dict[str, Any]:
+    detail = hide_numbers(text.error_detail)
     return {
         "id": text.pk,
         "page": reverse("admin:messaging_message_change", args=[text.pk]),
@@ -97,7 +98,8 @@ def _show_text(text: Message) -> dict[str, Any]:
         "chat": short_id(text.chat_id) if text.chat_id else "",
         "chat_page": reverse("admin:chats_chat_change", args=[text.chat_id]) if text.chat_id else "",
         "failed": show_time(text.failed_at),
-        "detail": hide_numbers(text.error_detail),
+        # What says no more than the reason of the group is not said again.
+        "detail": "" if detail.startswith(explain_code(text.error_code, detail)) else detail,
         "may_have_arrived": text.may_have_arrived or text.error_code in MAY_HAVE_ARRIVED,
         "is_resent": text.earlier_gateway_ids is not None,
         "is_relay": text.kind == Message.Kind.RELAY,
@@ -139,7 +141,8 @@ def _confirm(
     people = people.defer("body", "stranger_number", "relays__body", "relays__stranger_number")
     count = len(allowed)
     context = {
-        "title": _TITLES[_Action(action)](is_one),
+        "title": _("Failures"),
+        "question": _TITLES[_Action(action)](is_one),
         "consequences": _foretell(action, count=count, is_large=is_large),
         "refusals": _count_refusals(judged.values()),
         "people": [_describe_person(text, action) for text in people.order_by("position")],
@@ -292,7 +295,7 @@ def setup(request: HttpRequest) -> HttpResponse:
         match request.POST.get("test"):
             case "account":
                 _require(request, "messaging.change_message")
-                findings = check(by=operator_of(request))
+                findings = check(by=operator_of(request), now=timezone.now())
             case "endpoint":
                 _require(request, "platforms.change_webhookendpoint")
                 for level, words in ping_endpoints(by=operator_of(request), now=timezone.now()):

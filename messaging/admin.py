@@ -13,14 +13,12 @@ from django.utils.dateparse import parse_date
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import mark_safe
 from django.utils.timezone import localdate, make_aware
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 from procrastinate.contrib.django.models import ProcrastinateJob
-from unfold.admin import ModelAdmin
 from unfold.decorators import display
-from unfold.paginator import InfinitePaginator
 
-from audit.admin_mixin import AuditedAdmin
 from audit.models import Action
-from chats.models import mask
 from chats.transcript import (
     describe_attachment,
     describe_disclosures,
@@ -28,13 +26,20 @@ from chats.transcript import (
     hide_numbers,
     name_of,
     short_id,
+    show_body,
+    show_number,
     show_time,
+    translate_detail,
 )
 
 # Its pages are registered by being imported.
 from messaging import opt_out_admin  # noqa: F401
 from messaging.models import Attachment, Message
+from operators.desk_admin import DeskAdmin, ReadOnlyAdmin, UncountedList
 from proxy_project.ids import first_id_at
+
+# So many texts after a time tell where in the log it is; several processes write at once.
+_AROUND = 200
 
 # Its page counts every job there ever was, and can run a job again that the service has settled.
 admin.site.unregister(ProcrastinateJob)
@@ -58,48 +63,32 @@ class DayFilter(admin.SimpleListFilter):
         if day is None:
             return queryset
         begins_at, ends_at = (make_aware(datetime.combine(each, time.min)) for each in (day, day + timedelta(days=1)))
-        first, after = _first_position_at(begins_at), _first_position_at(ends_at)
-        if first is None:
-            return queryset.none()
-        # A text that waited for its time has a later place than its day.
-        return queryset.filter(position__gte=first, **({} if after is None else {"position__lt": after}))
+        first, after = _positions_at(begins_at), _positions_at(ends_at)
+        # A text that waited for its time has a later place than its day, and is not found.
+        bounds = {"position__gte": min(first, default=0)} | ({"position__lt": max(after)} if after else {})
+        return queryset.filter(created_at__gte=begins_at, created_at__lt=ends_at, **bounds)
 
 
 @admin.register(Message)
-class MessageAdmin(AuditedAdmin, ModelAdmin):
+class MessageAdmin(ReadOnlyAdmin, UncountedList, DeskAdmin):
     reading = Action.READ_MESSAGE
     list_display = ("created_", "direction_", "person", "kind", "status_", "error_code", "error_kind", "disclosures_",
                     "number", "chat_")  # fmt: skip
     list_display_links = ("created_",)
     list_filter = (DayFilter, "status", "direction", "kind", "error_kind")
-    list_per_page = 50
     ordering = ("-position",)
-    sortable_by = ()
-    # Nothing here counts what may be millions of rows.
-    paginator = InfinitePaginator
-    show_full_result_count = False
-    show_facets = admin.ShowFacets.NEVER
-    empty_state = "No texts here. The log fills as people text."
+    empty_state = _("No texts here. The log fills as people text.")
     actions = None
     fields = ("id", "direction_", "kind", "status_", "person", "number", "chat_", "body_", "disclosures_", "channel",
               "attachments_", "relays_", "relayed_as_", "error", "error_kind", "attempts", "due_at", "gateway_id",
               "segments", "price_", "created_at", "sent_at", "delivered_at", "failed_at")  # fmt: skip
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Message | None = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Message | None = None) -> bool:
-        return False
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Message]:
         # The list shows no body, so none is read and decrypted for it.
         return super().get_queryset(request).select_related("virtual_number", "participant").defer("body")
 
     @display(
-        description="Status",
+        description=_("Status"),
         label={
             Message.Status.RELAYED: "success",
             Message.Status.DELIVERED: "success",
@@ -117,118 +106,105 @@ class MessageAdmin(AuditedAdmin, ModelAdmin):
             Message.Status.FAILED: "danger",
         },
     )
-    def status_(self, message: Message) -> str:
-        return message.status
+    def status_(self, message: Message) -> tuple[str, str]:
+        return message.status, message.get_status_display().lower()
 
-    @display(description="Created")
+    @display(description=_("Created"))
     def created_(self, message: Message) -> str | None:
         return show_time(message.created_at)
 
-    @display(description="Direction")
+    @display(description=_("Direction"))
     def direction_(self, message: Message) -> str:
         return message.get_direction_display()
 
-    @display(description="Person")
+    @display(description=_("Person"))
     def person(self, message: Message) -> str:
         if message.participant:
-            return f"{name_of(message.participant)} {mask(message.participant.phone_number)}"
-        return f"stranger {mask(message.stranger_number)}" if message.stranger_number else "-"
+            return f"{name_of(message.participant)} {show_number(message.participant.phone_number)}"
+        return f"{gettext('stranger')} {show_number(message.stranger_number)}" if message.stranger_number else "-"
 
-    @display(description="Virtual number")
+    @display(description=_("Virtual number"))
     def number(self, message: Message) -> str:
-        return message.virtual_number.number if message.virtual_number else "not ours"
+        return message.virtual_number.number if message.virtual_number else gettext("not ours")
 
-    @display(description="Chat")
+    @display(description=_("Chat"))
     def chat_(self, message: Message) -> str:
         if message.chat_id is None:
             return "-"
         return _link("admin:chats_chat_change", message.chat_id, short_id(message.chat_id))
 
-    @display(description="Error")
+    @display(description=_("Error"))
     def error(self, message: Message) -> str:
         return hide_numbers(describe_error(message), _numbers_of(message))
 
-    @display(description="Body")
+    @display(description=_("Body"))
     def body_(self, message: Message) -> str:
-        return hide_numbers(message.body, _numbers_of(message))
+        return show_body(message.body, _numbers_of(message))
 
-    @display(description="Gives away")
+    @display(description=_("Gives away"))
     def disclosures_(self, message: Message) -> str:
         return describe_disclosures(message) or "-"
 
-    @display(description="Attachments")
+    @display(description=_("Attachments"))
     def attachments_(self, message: Message) -> str:
         attachments = message.attachments.all()
         return format_html_join(mark_safe("<br>"), "{}", [(describe_attachment(each),) for each in attachments]) or "-"
 
-    @display(description="Passes on")
+    @display(description=_("Passes on"))
     def relays_(self, message: Message) -> str:
         return _link_to(message.relays_id)
 
-    @display(description="Passed on as")
+    @display(description=_("Passed on as"))
     def relayed_as_(self, message: Message) -> str:
         return _link_to(Message.objects.filter(relays=message.pk).values_list("pk", flat=True).first())
 
-    @display(description="Price")
+    @display(description=_("Price"))
     def price_(self, message: Message) -> str:
         return "-" if message.price is None else f"{message.price.normalize():f} {message.currency}".strip()
 
 
 @admin.register(Attachment)
-class AttachmentAdmin(AuditedAdmin, ModelAdmin):
+class AttachmentAdmin(ReadOnlyAdmin, UncountedList, DeskAdmin):
     """What people attached, and what became of it: the operator finds here what could not be passed on."""
 
     list_display = ("created_", "kind", "status_", "why", "size_", "text")
     list_filter = ("status", "kind")
-    list_per_page = 50
     # Ids are ordered by time.
     ordering = ("-id",)
-    sortable_by = ()
     list_display_links = None
-    paginator = InfinitePaginator
-    show_full_result_count = False
-    show_facets = admin.ShowFacets.NEVER
-    empty_state = "No pictures, recordings or files here. They come with texts."
+    empty_state = _("No pictures, recordings or files here. They come with texts.")
     actions = None
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Attachment | None = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Attachment | None = None) -> bool:
-        return False
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Attachment]:
         return super().get_queryset(request).defer("source_url")
 
-    @display(description="Came")
+    @display(description=_("Came"))
     def created_(self, attachment: Attachment) -> str | None:
         return show_time(attachment.created_at)
 
     @display(
-        description="Status",
+        description=_("Status"),
         label={
-            "passed on": "success",
-            "being fetched": "info",
-            "withheld": "warning",
-            "could not be passed on": "danger",
+            Attachment.Status.STORED: "success",
+            Attachment.Status.WAITING: "info",
+            Attachment.Status.WITHHELD: "warning",
+            Attachment.Status.FAILED: "danger",
+            Attachment.Status.FORGOTTEN: "default",
         },
     )
-    def status_(self, attachment: Attachment) -> str:
-        return attachment.get_status_display()
+    def status_(self, attachment: Attachment) -> tuple[str, str]:
+        return attachment.status, attachment.get_status_display()
 
-    @display(description="Why")
+    @display(description=_("Why"))
     def why(self, attachment: Attachment) -> str:
         code = f"({attachment.error_code})" if attachment.error_code else ""
-        return " ".join(filter(None, [attachment.error_detail, code])) or "-"
+        return " ".join(filter(None, [translate_detail(attachment.error_detail), code])) or "-"
 
-    @display(description="Size")
+    @display(description=_("Size"))
     def size_(self, attachment: Attachment) -> str:
         return filesizeformat(attachment.size) if attachment.size else "-"
 
-    @display(description="Text")
+    @display(description=_("Text"))
     def text(self, attachment: Attachment) -> str:
         return _link_to(attachment.message_id)
 
@@ -240,10 +216,10 @@ def _parse_day(text: str | None) -> date | None:
         return None
 
 
-def _first_position_at(moment: datetime) -> int | None:
-    # By the primary key, which is ordered by time.
+def _positions_at(moment: datetime) -> list[int]:
+    """Return where the log was at that time, more or less: ids are ordered by time, but not to the millisecond."""
     rows = Message.objects.filter(pk__gte=first_id_at(moment)).order_by("pk")
-    return rows.values_list("position", flat=True).first()
+    return list(rows.values_list("position", flat=True)[:_AROUND])
 
 
 def _numbers_of(message: Message) -> list[str]:
@@ -255,7 +231,7 @@ def _numbers_of(message: Message) -> list[str]:
 
 
 def _link_to(message_id: Any) -> str:
-    return _link("admin:messaging_message_change", message_id, "that message") if message_id else "-"
+    return _link("admin:messaging_message_change", message_id, gettext("that message")) if message_id else "-"
 
 
 def _link(page: str, key: Any, text: str) -> str:

@@ -60,6 +60,7 @@ class Claim:
     is_probe: bool
     channel: str = "sms"
     media_of: UUID | None = None
+    chat_id: UUID | None = None
     media: tuple[Media, ...] = ()
     obstacle: Obstacle = field(default_factory=Obstacle)
 
@@ -98,6 +99,8 @@ class Result:
     gateway_id: str | None = None
     error: SendError | None = None
     hold: Hold | None = None
+    # How long the gateway took to answer, when it was asked.
+    seconds: float | None = None
 
 
 # Which platforms have queued texts on which numbers: one probe of the index `message_queued_in_turn` each, however
@@ -202,11 +205,12 @@ _CLAIM = f"""
          WHERE message.id = picked.id AND COALESCE(message.status, '') = 'queued'
         RETURNING message.id, kind, attempts, virtual_number_id, participant_id, stranger_number, stranger_digest,
                   body, due_at, channel, turn_of, relays_id,
-                  CASE WHEN media_count > 0 THEN COALESCE(relays_id, message.id) END AS media_of
+                  CASE WHEN media_count > 0 THEN COALESCE(relays_id, message.id) END AS media_of,
+                  chat_id
     )
     SELECT claimed.id, attempts, number.id, number.number,
            COALESCE(participant.phone_number, claimed.stranger_number), body, due_at, %(is_probe)s::bool,
-           channel, media_of,
+           channel, media_of, claimed.chat_id,
            {WHAT_STANDS_IN_THE_WAY}, {QUIET_HOURS}, {COUNTRIES}
       FROM claimed
       JOIN number ON number.id = claimed.virtual_number_id
@@ -250,7 +254,7 @@ def claim_texts(*, limit: int) -> list[Claim]:
 def _claim(limit: int, *, is_probe: bool = False) -> list[Claim]:
     # Kept from an idle start, its plan took a second to claim from 3,000 texts; planning takes 0.6 ms.
     rows = execute_planned(_CLAIM, {"limit": limit, "lease": settings.SEND_LEASE_SECONDS, "is_probe": is_probe})
-    claims = [replace(Claim(*row[:10]), obstacle=Obstacle(*row[10:])) for row in rows]
+    claims = [replace(Claim(*row[:11]), obstacle=Obstacle(*row[11:])) for row in rows]
     if not any(claim.media_of for claim in claims):
         return claims
     media = read_stored_media([claim.media_of for claim in claims if claim.media_of])
@@ -293,6 +297,27 @@ def seconds_until_due() -> float | None:
     return seconds
 
 
+_LONGEST_DUE = f"""
+    {_BUSY}
+    SELECT extract(epoch FROM now() - min(first.due_at))::float
+      FROM busy
+     CROSS JOIN LATERAL (
+               SELECT due_at FROM messaging_message
+                WHERE status = 'queued' AND turn_of = busy.turn_of AND virtual_number_id = busy.number_id
+                ORDER BY due_at LIMIT 1
+           ) AS first
+"""
+
+
+def find_longest_due_seconds() -> float:
+    """Return for how many seconds the queued text that has been due for longest has been so; 0 when none is due.
+
+    A look at each virtual number with texts, however many they have.
+    """
+    seconds: float | None = execute_planned(_LONGEST_DUE, {})[0][0]
+    return max(0.0, seconds or 0.0)
+
+
 # A receipt may have come before the answer was written down: what it said stays.
 _ACCEPTED = f"""
     UPDATE messaging_message AS message
@@ -303,6 +328,7 @@ _ACCEPTED = f"""
            error_kind = CASE WHEN status IN {_PENDING} THEN '' ELSE error_kind END
       FROM unnest(%(ids)s::uuid[], %(gateway_ids)s::text[]) AS result (id, gateway_id)
      WHERE message.id = result.id
+    RETURNING CASE WHEN kind = 'relay' THEN extract(epoch FROM now() - created_at)::float END
 """
 # Only of the attempt that this result is of: the row may have moved on since. An attempt that does not count is
 # repeated under the same number, so the lease has to be the same as well.
@@ -344,12 +370,13 @@ class _NotAccepted:
     channel: str = ""
 
 
-def record_results(results: Sequence[Result]) -> None:
+def record_results(results: Sequence[Result]) -> list[float]:
     """Write down what became of claims: sent, queued again with a backoff, failed, or unconfirmed.
 
     A number that was throttled waits as a whole, and an account that takes no text is paused. Of a text that failed
-    for good, its writer is told.
+    for good, its writer is told. Returns how many seconds each relayed text that was accepted took from its arrival.
     """
+    took: list[float] = []
     accepted = [result for result in results if result.gateway_id is not None]
     refused = [_judge(result.claim, result.error) for result in results if result.error is not None]
     if throttled := [r for r in refused if r.throttled]:
@@ -358,13 +385,14 @@ def record_results(results: Sequence[Result]) -> None:
             {"ids": [r.claim.virtual_number_id for r in throttled], "waits": [float(r.wait) for r in throttled]},
         )
     if accepted:
-        execute_prepared(
+        rows = execute_prepared(
             _ACCEPTED,
             {
                 "ids": [r.claim.id for r in accepted],
                 "gateway_ids": [str(r.gateway_id)[:64] for r in accepted],
             },
         )
+        took = [seconds for (seconds,) in rows if seconds is not None]
     if refused:
         faults = [result for result in results if result.error and result.error.outcome is Outcome.PAUSE]
         _record_not_accepted(refused, faults)
@@ -373,6 +401,7 @@ def record_results(results: Sequence[Result]) -> None:
     for result in results:
         if result.claim.is_probe:
             end_probe(message_id=result.claim.id, accepted=result.gateway_id is not None)
+    return took
 
 
 def give_back(claims: Iterable[Claim]) -> None:

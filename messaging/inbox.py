@@ -132,18 +132,25 @@ RELAY_STATEMENTS = {
 
 
 def log_and_relay(
-    text: InboundText, match: Match, sender: Side, counterpart: Side, verdict: Verdict, now: datetime
+    text: InboundText,
+    match: Match,
+    sender: Side,
+    counterpart: Side,
+    verdict: Verdict,
+    now: datetime,
+    *,
+    relay_id: UUID,
 ) -> tuple[bool, UUID | None]:
-    """Write the inbound row and its relay.
+    """Write the inbound row and its relay, which gets the id `relay_id`.
 
     The relay says what `verdict` lets pass, the inbound row what was written. The worker prepares it before it is sent,
     where attachments are to be fetched, or the platform to be asked. Returns whether the chat is still as `match` has
     it, and the id; without one, the text was stored before.
     """
     if not text.media:
-        return _write_both(text, match, sender, counterpart, verdict, now)
+        return _write_both(text, match, sender, counterpart, verdict, now, relay_id)
     with transaction.atomic():
-        stands, message_id = _write_both(text, match, sender, counterpart, verdict, now)
+        stands, message_id = _write_both(text, match, sender, counterpart, verdict, now, relay_id)
         if message_id:
             keep_media(message_id=message_id, media=text.media)
     return stands, message_id
@@ -176,14 +183,20 @@ def log_only(
 
 
 def _write_both(
-    text: InboundText, match: Match, sender: Side, counterpart: Side, verdict: Verdict, now: datetime
+    text: InboundText,
+    match: Match,
+    sender: Side,
+    counterpart: Side,
+    verdict: Verdict,
+    now: datetime,
+    relay_id: UUID,
 ) -> tuple[bool, UUID | None]:
     """Write both rows in one statement, mostly with the same encrypted body, and what its platform is told or asked."""
     is_prepared = bool(text.media) or match.is_asked
     body = text.body if verdict.body is None else verdict.body
     params = _row(text, sender.virtual_number_id, sender, Status.RELAYED, verdict) | {
         "relay_body": None if verdict.body is None else encrypt(body),
-        "relay_id": make_id(),
+        "relay_id": relay_id,
         "relay_status": Status.PREPARING.value if is_prepared else Status.QUEUED.value,
         "hold_seconds": HOLD_SECONDS if is_prepared else 0,
         "counterpart_id": counterpart.id,

@@ -10,6 +10,7 @@ from phonenumbers import PhoneNumberType
 
 from chats.countries import may_be_answered
 from chats.lookup import SENDER_BLOCKED, Match, Side
+from chats.models import Chat
 from chats.restrictions import report_counterpart
 from messaging.gateways import InboundText
 from messaging.inbox import log_only
@@ -64,6 +65,9 @@ def answer_keyword(
     person = _describe(text, match)
     with transaction.atomic():
         lock_person(person.phone_digest)
+        if keyword is Keyword.REPORT and writer:
+            # Before the writer: two who report each other would wait for each other.
+            Chat.objects.select_for_update(no_key=True).filter(pk=writer.chat_id).first()
         stands, message_id = log_only(text, match, writer, Message.Status.KEYWORD, now)
         if message_id is None:
             return stands, None

@@ -4,7 +4,8 @@ Why not by counters of a process: docs/decisions/0012-metrics.md
 """
 
 import hmac
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 
 from django.conf import settings
@@ -13,11 +14,15 @@ from django.db.models import Count, Q
 from django.http import Http404, HttpRequest, HttpResponse
 from django.views.decorators.http import require_GET
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
-from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
+from prometheus_client.utils import floatToGoString
 
 from chats.models import Report, VirtualNumber
-from messaging.models import GatewayAccount
+from messaging.gateways import Outcome
+from messaging.heartbeats import read_beats
+from messaging.measurements import BEYOND, HISTOGRAMS, SUM, read_measurements
+from messaging.models import GatewayAccount, Heartbeat
 from messaging.pauses import ACCOUNT
 from platforms.models import Platform
 from proxy_project.errors import error_response
@@ -41,9 +46,25 @@ _LATEST_ATTACHMENTS = """
 """
 # By the index message_newest, however long the log is.
 _LATEST = """
-    SELECT direction, status, count(*)
-      FROM (SELECT direction, status FROM messaging_message ORDER BY position DESC LIMIT %s) AS latest
-     GROUP BY direction, status ORDER BY direction, status
+    SELECT direction, status, concerns, code, count(*)
+      FROM (SELECT direction, status, CASE WHEN status = 'failed' THEN error_kind END AS concerns,
+                   CASE WHEN status = 'failed' THEN error_code END AS code
+              FROM messaging_message ORDER BY position DESC LIMIT %s) AS latest
+     GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4
+"""
+# Of each endpoint by the indexes delivery_due and delivery_failed.
+_EVENTS = """
+    SELECT platform_id, sum(waiting), sum(failed), min(since)
+      FROM platforms_webhookendpoint AS endpoint
+     CROSS JOIN LATERAL (
+               SELECT count(*) AS waiting, min(queued_at) AS since FROM platforms_eventdelivery
+                WHERE endpoint_id = endpoint.id AND status IN ('waiting', 'sending')
+           ) AS pending
+     CROSS JOIN LATERAL (
+               SELECT count(*) AS failed FROM platforms_eventdelivery
+                WHERE endpoint_id = endpoint.id AND status = 'failed'
+           ) AS given_up
+     GROUP BY platform_id ORDER BY platform_id
 """
 # By the same index: why texts were not passed on, and what rules on disclosures found.
 _LATEST_STOPPED = """
@@ -60,17 +81,24 @@ _LATEST_STOPPED = """
 @require_GET
 def metrics(request: HttpRequest) -> HttpResponse:
     """Answer whoever has METRICS_TOKEN; without one set, nobody, except with DEBUG."""
-    token = settings.METRICS_TOKEN
-    if not token and not settings.DEBUG:
+    if not settings.METRICS_TOKEN and not settings.DEBUG:
         raise Http404
-    given = request.headers.get("Authorization", "").partition(" ")
-    if token and not (given[0].lower() == "bearer" and hmac.compare_digest(given[2].encode(), token.encode())):
+    if not may_read_metrics(request):
         answer = error_response(
             status=401, code="not_authenticated", detail="Send METRICS_TOKEN as `Authorization: Bearer`."
         )
         answer["WWW-Authenticate"] = "Bearer"
         return answer
     return HttpResponse(generate_latest(_REGISTRY), content_type=CONTENT_TYPE_LATEST)
+
+
+def may_read_metrics(request: HttpRequest) -> bool:
+    """Return whether the request has METRICS_TOKEN; without one set, nobody has, except with DEBUG."""
+    token: str = settings.METRICS_TOKEN
+    if not token:
+        return settings.DEBUG
+    scheme, _, given = request.headers.get("Authorization", "").partition(" ")
+    return scheme.lower() == "bearer" and hmac.compare_digest(given.encode(), token.encode())
 
 
 class _SharedState(Collector):
@@ -84,6 +112,9 @@ class _SharedState(Collector):
         # By the constraint one_open_report_a_reporter.
         reports = Report.objects.filter(handled_at=None).count()
         yield _gauge("open_reports", "Reports of participants that nobody has handled.", reports)
+        yield from _collect_events()
+        yield from _collect_processes()
+        yield from _collect_measurements()
 
     def describe(self) -> list[Metric]:
         # Nothing is read from the database when it is registered.
@@ -168,11 +199,86 @@ def _collect_latest() -> Iterator[Metric]:
         f"What became of the latest {LATEST_TEXTS:,} texts in the log, by direction and status.",
         labels=["direction", "status"],
     )
+    failed = GaugeMetricFamily(
+        "texting_latest_failures",
+        f"Why those of the latest {LATEST_TEXTS:,} texts failed that did: whom it concerns, and the error's code.",
+        labels=["concerns", "code"],
+    )
     with connection.cursor() as cursor:
         cursor.execute(_LATEST, [LATEST_TEXTS])
-        for direction, status, count in cursor.fetchall():
-            latest.add_metric([direction, status], count)
+        rows = cursor.fetchall()
+    counts: Counter[tuple[str, str]] = Counter()
+    for direction, status, concerns, code, count in rows:
+        counts[direction, status] += count
+        if status == "failed":
+            failed.add_metric([concerns, code], count)
+    for (direction, status), count in sorted(counts.items()):
+        latest.add_metric([direction, status], count)
     yield latest
+    yield failed
+
+
+def _collect_events() -> Iterator[Metric]:
+    waiting = GaugeMetricFamily("texting_events_waiting", "Events to be delivered, by platform.", labels=["platform"])
+    failed = GaugeMetricFamily(
+        "texting_events_failed", "Events that were given up, and are kept yet, by platform.", labels=["platform"]
+    )
+    oldest = GaugeMetricFamily(
+        "texting_events_waiting_since_timestamp_seconds",
+        "When the event that waits longest was recorded, by platform.",
+        labels=["platform"],
+    )
+    with connection.cursor() as cursor:
+        cursor.execute(_EVENTS)
+        for platform, waits, gave_up, since in cursor.fetchall():
+            waiting.add_metric([str(platform)], float(waits))
+            failed.add_metric([str(platform)], float(gave_up))
+            if since:
+                oldest.add_metric([str(platform)], since.timestamp())
+    yield from (waiting, failed, oldest)
+
+
+def _collect_processes() -> Iterator[Metric]:
+    each = GaugeMetricFamily(
+        "texting_heartbeat_timestamp_seconds",
+        "When a sender or worker last gave a sign of life; for an hour, unless it stopped as it should.",
+        labels=["kind", "host", "process"],
+    )
+    last = GaugeMetricFamily(
+        "texting_last_heartbeat_timestamp_seconds",
+        "When any sender, or any worker, last gave a sign of life; 0 when none is known.",
+        labels=["kind"],
+    )
+    latest = dict.fromkeys(Heartbeat.Kind.values, 0.0)
+    for beat in read_beats():
+        each.add_metric([beat.kind, beat.host, beat.process], beat.beat_at.timestamp())
+        latest[beat.kind] = max(latest[beat.kind], beat.beat_at.timestamp())
+    for kind, at in latest.items():
+        last.add_metric([kind], at)
+    yield from (each, last)
+
+
+def _collect_measurements() -> Iterator[Metric]:
+    measured = read_measurements()
+    yield _histogram("gateway_seconds", "How long the gateway took to answer, of each attempt.", measured)
+    yield _histogram(
+        "relay_seconds", "From a text's arrival here to its acceptance by the gateway; held texts wait long.", measured
+    )
+    attempts = CounterMetricFamily(
+        "texting_attempts", "Texts handed to the gateway, by what it answered.", labels=["outcome"]
+    )
+    for outcome in ("accepted", *(outcome.value for outcome in Outcome)):
+        attempts.add_metric([outcome], measured.get(("attempts", outcome), 0.0))
+    yield attempts
+
+
+def _histogram(name: str, meaning: str, measured: Mapping[tuple[str, str], float]) -> Metric:
+    total, buckets = 0.0, []
+    for bound in HISTOGRAMS[name]:
+        total += measured.get((name, f"{bound:g}"), 0.0)
+        buckets.append((floatToGoString(bound), total))
+    buckets.append(("+Inf", total + measured.get((name, BEYOND), 0.0)))
+    return HistogramMetricFamily(f"texting_{name}", meaning, buckets=buckets, sum_value=measured.get((name, SUM), 0.0))
 
 
 def _collect_stopped() -> Iterator[Metric]:

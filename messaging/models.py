@@ -9,6 +9,7 @@ from django.db.models import Func, Q, Value
 from django.db.models.functions import Now
 
 from chats.models import Chat, Participant, VirtualNumber
+from messaging.operation_models import Heartbeat, Measurement
 from messaging.usage_models import UsageDay, UsageProgress
 from platforms.models import Platform
 from proxy_project.encryption import EncryptedTextField
@@ -19,6 +20,8 @@ __all__ = [
     "UNHANDLED_FAILURE",
     "Attachment",
     "GatewayAccount",
+    "Heartbeat",
+    "Measurement",
     "Message",
     "TextPart",
     "UsageDay",

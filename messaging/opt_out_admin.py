@@ -9,18 +9,18 @@ from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.html import format_html_join
 from django.utils.safestring import mark_safe
-from unfold.admin import ModelAdmin
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 from unfold.decorators import display
-from unfold.paginator import InfinitePaginator
 from unfold.widgets import UnfoldAdminTextInputWidget
 
-from audit.admin_mixin import AuditedAdmin
 from chats.lookup import find_match
-from chats.models import VirtualNumber, mask
+from chats.models import VirtualNumber
 from chats.phone_numbers import InvalidPhoneNumber, parse_phone_number
-from chats.transcript import hide_numbers, name_of, show_time
+from chats.transcript import name_of, show_body, show_number, show_time
 from messaging.models import OptOut
 from messaging.opt_outs import Person, opt_out
+from operators.desk_admin import DeskAdmin, UncountedList
 from platforms.templates import validate_no_phone_number
 from proxy_project.encryption import digest_number
 
@@ -29,9 +29,10 @@ class RecordOptOutForm(forms.ModelForm):
     """Somebody has asked, by telephone or mail, not to be texted any more."""
 
     phone_number = forms.CharField(
+        label=_("Phone number"),
         max_length=40,
         widget=UnfoldAdminTextInputWidget,
-        help_text="Of the person who asked, with + and the country code.",
+        help_text=_("Of the person who asked, with + and the country code."),
     )
 
     class Meta:
@@ -42,7 +43,7 @@ class RecordOptOutForm(forms.ModelForm):
         super().__init__(*args, **kwargs)
         if "reason" in self.fields:
             self.fields["reason"].required = True
-            self.fields["reason"].help_text = "How they asked, and when. Without a phone number."
+            self.fields["reason"].help_text = gettext("How they asked, and when. Without a phone number.")
 
     def clean_phone_number(self) -> str:
         try:
@@ -57,16 +58,11 @@ class RecordOptOutForm(forms.ModelForm):
 
 
 @admin.register(OptOut)
-class OptOutAdmin(AuditedAdmin, ModelAdmin):
+class OptOutAdmin(UncountedList, DeskAdmin):
     list_display = ("created_", "person", "virtual_number_", "scope_", "source_", "ended_")
     list_display_links = ("created_",)
     list_filter = ("source", "scope", ("ended_at", admin.EmptyFieldListFilter), "platform")
-    list_per_page = 50
-    sortable_by = ()
-    paginator = InfinitePaginator
-    show_full_result_count = False
-    show_facets = admin.ShowFacets.NEVER
-    empty_state = "Nobody has opted out."
+    empty_state = _("Nobody has opted out.")
     actions = None
     fields = ("id", "person", "virtual_number_", "scope_", "platform", "source_", "keyword", "text_", "confirmation",
               "reason", "recorded_by", "created_", "ended_", "end", "end_text_", "end_confirmation",
@@ -106,56 +102,58 @@ class OptOutAdmin(AuditedAdmin, ModelAdmin):
             now=timezone.now(),
         )
         if recorded is None:
-            messages.info(request, "This person had opted out before; that stays as it was recorded.")
+            messages.info(request, gettext("This person had opted out before; that stays as it was recorded."))
         in_force = OptOut.objects.filter(phone_digest=person.phone_digest, ended_at=None)
         found = recorded or in_force.order_by("-created_at").first()
         assert found  # recorded now, or before
         obj.pk, obj.created_at = found.pk, found.created_at
 
-    @display(description="Opted out")
+    @display(description=_("Opted out"))
     def created_(self, opt_out: OptOut) -> str | None:
         return show_time(opt_out.created_at)
 
-    @display(description="Person")
+    @display(description=_("Person"))
     def person(self, opt_out: OptOut) -> str:
         if opt_out.erased_at:
             return "(erased)"
         if opt_out.participant:
-            return f"{name_of(opt_out.participant)} {mask(opt_out.participant.phone_number)}"
-        return f"stranger {mask(opt_out.stranger_number)}" if opt_out.stranger_number else "stranger"
+            return f"{name_of(opt_out.participant)} {show_number(opt_out.participant.phone_number)}"
+        return " ".join(
+            [gettext("stranger"), *([show_number(opt_out.stranger_number)] if opt_out.stranger_number else [])]
+        )
 
-    @display(description="Virtual number")
+    @display(description=_("Virtual number"))
     def virtual_number_(self, opt_out: OptOut) -> str:
         return opt_out.virtual_number.number
 
-    @display(description="Counts for", label={"number": "default", "platform": "warning"})
+    @display(description=_("Counts for"), label={"number": "default", "platform": "warning"})
     def scope_(self, opt_out: OptOut) -> tuple[str, str]:
         return opt_out.scope, opt_out.get_scope_display()
 
-    @display(description="Said by")
+    @display(description=_("Said by"))
     def source_(self, opt_out: OptOut) -> str:
         return opt_out.get_source_display()
 
-    @display(description="Ended")
+    @display(description=_("Ended"))
     def ended_(self, opt_out: OptOut) -> str:
-        return show_time(opt_out.ended_at) or "in force"
+        return show_time(opt_out.ended_at) or gettext("in force")
 
-    @display(description="Text")
+    @display(description=_("Text"))
     def text_(self, opt_out: OptOut) -> str:
-        return hide_numbers(opt_out.text, _numbers_of(opt_out)) or "-"
+        return show_body(opt_out.text, _numbers_of(opt_out)) or "-"
 
-    @display(description="Text that ended it")
+    @display(description=_("Text that ended it"))
     def end_text_(self, opt_out: OptOut) -> str:
-        return hide_numbers(opt_out.end_text, _numbers_of(opt_out)) or "-"
+        return show_body(opt_out.end_text, _numbers_of(opt_out)) or "-"
 
-    @display(description="All of this person")
+    @display(description=_("All of this person"))
     def history_(self, opt_out: OptOut) -> str:
         everything = OptOut.objects.select_related("virtual_number").filter(phone_digest=opt_out.phone_digest)
         lines = (
             (self.created_(each), each.virtual_number.number, self.source_(each), self.ended_(each))
             for each in everything.order_by("created_at")
         )
-        return format_html_join(mark_safe("<br>"), "{}: {}, by {}, until {}", lines)
+        return format_html_join(mark_safe("<br>"), gettext("{}: {}, by {}, until {}"), lines)
 
 
 def _numbers_of(opt_out: OptOut) -> list[str]:

@@ -51,7 +51,8 @@ _RECORD = """
      WHERE message.id = found.id
     RETURNING message.id, found.moves, found.moves AND %(status)s <> 'sent' AND EXISTS (
                   SELECT FROM chats_chat AS chat JOIN platforms_platform AS platform ON platform.id = chat.platform_id
-                   WHERE chat.id = message.chat_id AND platform.records_events)
+                   WHERE chat.id = message.chat_id AND platform.records_events),
+              message.chat_id
 """
 _RECORD_BY_REFERENCE = _RECORD.format(match="id = %(reference)s")
 _RECORD_BY_GATEWAY_ID = _RECORD.format(match="gateway_id = %(gateway_id)s")
@@ -69,7 +70,7 @@ def record_receipt(receipt: Receipt, *, now: datetime) -> bool:
         found = found or _record(_RECORD_BY_GATEWAY_ID, receipt)
         if found is None:
             return False
-        message_id, moved, is_told = found
+        message_id, moved, is_told, chat_id = found
         if is_told:
             record_ends(message_ids=[message_id])
         if moved and receipt.progress is Progress.FAILED:
@@ -77,7 +78,13 @@ def record_receipt(receipt: Receipt, *, now: datetime) -> bool:
         # Whichever attempt it was of, and whatever has become of the text.
         if receipt.progress is Progress.FAILED and receipt.error_kind is ErrorKind.OPT_OUT:
             _record_opt_out(message_id, now)
-    log.info("receipt recorded", message=str(message_id), progress=receipt.progress.value, moved=moved)
+    log.info(
+        "receipt recorded",
+        message=str(message_id),
+        chat=chat_id and str(chat_id),
+        progress=receipt.progress.value,
+        moved=moved,
+    )
     return True
 
 
@@ -107,7 +114,7 @@ def _record_opt_out(message_id: UUID, now: datetime) -> None:
         opt_out(person=person, source=OptOut.Source.CARRIER, now=now)
 
 
-def _record(statement: str, receipt: Receipt) -> tuple[UUID, bool, bool] | None:
+def _record(statement: str, receipt: Receipt) -> tuple[UUID, bool, bool, UUID | None] | None:
     rows = execute_prepared(
         statement,
         {
@@ -124,5 +131,5 @@ def _record(statement: str, receipt: Receipt) -> tuple[UUID, bool, bool] | None:
     )
     if not rows:
         return None
-    message_id, moved, is_told = rows[0]
-    return message_id, moved, is_told
+    message_id, moved, is_told, chat_id = rows[0]
+    return message_id, moved, is_told, chat_id

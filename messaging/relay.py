@@ -19,6 +19,7 @@ from messaging.screening import Verdict, screen_text
 from messaging.writing import queue_automatic_text
 from platforms.templates import TemplateKind
 from proxy_project.encryption import digest_number
+from proxy_project.ids import make_id
 
 log = structlog.get_logger(__name__)
 
@@ -38,6 +39,7 @@ def receive_text(text: InboundText, *, now: datetime) -> Status | None:
     Returns what was decided; None when the gateway has delivered this text before, and nothing was done.
     """
     for _ in range(_ATTEMPTS):
+        ids: dict[str, str] = {}
         match = find_match(from_number=text.from_number, to_number=text.to_number)
         status = _decide(match, now)
         writer = None if status is Status.UNMATCHED else match.sender
@@ -46,7 +48,9 @@ def receive_text(text: InboundText, *, now: datetime) -> Status | None:
             stands, message_id = answer_keyword(keyword, text, match, writer, now)
         elif not (verdict := screen_text(text, match, now)).obstacle and match.sender and match.counterpart:
             status = Status.RELAYED
-            stands, message_id = _relay(text, match, match.sender, match.counterpart, verdict, now)
+            relay_id = make_id()
+            ids["relay"] = str(relay_id)
+            stands, message_id = _relay(text, match, match.sender, match.counterpart, verdict, now, relay_id)
         else:
             with transaction.atomic():
                 stands, message_id = log_only(text, match, writer, status, now, verdict=verdict)
@@ -57,19 +61,28 @@ def receive_text(text: InboundText, *, now: datetime) -> Status | None:
         if message_id is None:
             log.info("text received again")
             return None
-        log.info("text received", message=str(message_id), status=status.value)
+        if match.sender and status is not Status.UNMATCHED:
+            ids["chat"] = str(match.sender.chat_id)
+        # The sender and the worker log what becomes of `relay` under its id.
+        log.info("text received", message=str(message_id), **ids, status=status.value)
         return status
     raise ChatKeepsChanging
 
 
 def _relay(
-    text: InboundText, match: Match, sender: Side, counterpart: Side, verdict: Verdict, now: datetime
+    text: InboundText,
+    match: Match,
+    sender: Side,
+    counterpart: Side,
+    verdict: Verdict,
+    now: datetime,
+    relay_id: UUID,
 ) -> tuple[bool, UUID | None]:
     """Pass on what may be; if that is not all of it, its writer is told."""
     if not verdict.disclosures:
-        return log_and_relay(text, match, sender, counterpart, verdict, now)
+        return log_and_relay(text, match, sender, counterpart, verdict, now, relay_id=relay_id)
     with transaction.atomic():
-        stands, message_id = log_and_relay(text, match, sender, counterpart, verdict, now)
+        stands, message_id = log_and_relay(text, match, sender, counterpart, verdict, now, relay_id=relay_id)
         if message_id:
             tell_writer(sender, verdict, now)
     return stands, message_id

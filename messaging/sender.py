@@ -4,7 +4,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import psycopg
 import structlog
@@ -22,10 +22,14 @@ from messaging.claims import (
     settle_overdue,
 )
 from messaging.gateways import Gateway, Outcome, SendError
+from messaging.heartbeats import BEAT_SECONDS, Heart
+from messaging.measurements import Measurements
+from messaging.models import Heartbeat
 from messaging.obstacles import Hold
 from messaging.outbox import WAKE_CHANNEL
 from messaging.scheduled import queue_scheduled_texts
 from messaging.throttling import Throttling
+from proxy_project.tracing import trace
 
 log = structlog.get_logger(__name__)
 
@@ -58,6 +62,9 @@ class Sender:
         self._done: queue.SimpleQueue[Result] = queue.SimpleQueue()
         self._unrecorded: list[Result] = []
         self._throttling = Throttling()
+        self._heart = Heart(Heartbeat.Kind.SENDER)
+        self._beat_at = float("-inf")
+        self._measurements = Measurements()
         self._in_flight = 0
         # How often the gateway has refused the account. What was claimed before the last time is given back.
         self._refusals = 0
@@ -91,6 +98,7 @@ class Sender:
                     queue_scheduled_texts()
                     settled_at = time.monotonic()
                 pause = self._claim(refusals)
+                self._beat()
             except DatabaseError as error:
                 self._survive(error)
                 pause = _RECONNECT_SECONDS
@@ -98,6 +106,18 @@ class Sender:
                 self._wake.wait(pause)
         self._finish(workers)
         log.info("sender stopped")
+
+    def _beat(self) -> None:
+        """Say from time to time that this thread goes round, and what was measured; texts go on without either."""
+        if time.monotonic() - self._beat_at < BEAT_SECONDS:
+            return
+        self._beat_at = time.monotonic()
+        try:
+            self._heart.beat()
+            self._measurements.write()
+        except DatabaseError as error:
+            log.warning("no heartbeat", error=type(error).__name__)
+            connection.close()
 
     def _claim(self, refusals: int) -> float:
         """Claim what there are free threads for; return how long there is nothing to do but wait for a wake-up."""
@@ -130,8 +150,20 @@ class Sender:
             self._unrecorded.append(judged)
             self._in_flight -= 1
         if self._unrecorded:
-            _record_results(self._unrecorded)
+            took = _record_results(self._unrecorded)
+            self._measure(self._unrecorded, took)
             self._unrecorded = []
+
+    def _measure(self, results: list[Result], took: list[float]) -> None:
+        for seconds in took:
+            self._measurements.observe("relay_seconds", seconds)
+        for result in results:
+            if result.seconds is not None:
+                self._measurements.observe("gateway_seconds", result.seconds)
+            if result.gateway_id is not None:
+                self._measurements.count("attempts", "accepted")
+            elif result.error:
+                self._measurements.count("attempts", result.error.outcome.value)
 
     def _work(self) -> None:
         """Send what comes, in a thread with a gateway client of its own, until there is None."""
@@ -172,6 +204,11 @@ class Sender:
             if self._in_flight or self._unrecorded:
                 self._wake.wait(_BLOCKED_SECONDS)
         self._stopped.set()
+        try:
+            self._measurements.write()
+            self._heart.rest()
+        except DatabaseError as error:
+            log.warning("no heartbeat", error=type(error).__name__)
 
     def _listen(self) -> None:
         """Wake the sender when texts are queued. It polls as well: a lost connection costs a second."""
@@ -194,33 +231,33 @@ class Sender:
         connection.close()
 
 
-def _record_results(results: list[Result]) -> None:
+def _record_results(results: list[Result]) -> list[float]:
     """Record results together, or one by one when the database refuses one of them, which its lease then ends."""
     try:
-        record_results(results)
+        took = record_results(results)
     except (OperationalError, InterfaceError):
         raise
     except DatabaseError as error:
         if len(results) == 1:
             log.error("result not recorded", message=str(results[0].claim.id), error=type(error).__name__)
-            return
-        for result in results:
-            _record_results([result])
-    else:
-        _log_results(results)
+            return []
+        return [seconds for result in results for seconds in _record_results([result])]
+    _log_results(results)
+    return took
 
 
 def _log_results(results: list[Result]) -> None:
     for result in results:
+        ids = {"message": str(result.claim.id), "chat": str(result.claim.chat_id) if result.claim.chat_id else None}
         if result.gateway_id is not None:
-            log.info("text sent", message=str(result.claim.id), attempt=result.claim.attempt)
+            log.info("text sent", **ids, attempt=result.claim.attempt)
         elif result.error is None or result.error.outcome is Outcome.PAUSE:
             # Why is said once, when the account is paused.
-            log.debug("text held back", message=str(result.claim.id))
+            log.debug("text held back", **ids)
         else:
             log.warning(
                 "text not sent",
-                message=str(result.claim.id),
+                **ids,
                 attempt=result.claim.attempt,
                 outcome=result.error.outcome.value,
                 code=result.error.code,
@@ -234,11 +271,25 @@ def _send(gateway: Gateway, claim: Claim, use_before: float) -> Result:
         error = SendError(Outcome.AGAIN, "lease_ending", "The sender was too busy to send it in time.")
         return Result(claim, error=error)
     try:
-        return Result(claim, gateway_id=gateway.send(claim.decrypt_text()))
+        text = claim.decrypt_text()
     except SendError as error:
         return Result(claim, error=error)
     except Hold as hold:
         return Result(claim, hold=hold)
-    except Exception as error:  # whatever it is, the thread goes on and the text is not forgotten
-        detail = "Sending ended in an unexpected error."
-        return Result(claim, error=SendError(Outcome.UNKNOWN, type(error).__name__, detail))
+    except Exception as error:
+        return _break(claim, error)
+    began_at = time.monotonic()
+    try:
+        with trace("send text", message=str(claim.id), chat=str(claim.chat_id or "")):
+            result = Result(claim, gateway_id=gateway.send(text))
+    except SendError as error:
+        result = Result(claim, error=error)
+    except Exception as error:
+        result = _break(claim, error)
+    return replace(result, seconds=time.monotonic() - began_at)
+
+
+def _break(claim: Claim, error: Exception) -> Result:
+    """Whatever it is, the thread goes on and the text is not forgotten."""
+    detail = "Sending ended in an unexpected error."
+    return Result(claim, error=SendError(Outcome.UNKNOWN, type(error).__name__, detail))

@@ -4,6 +4,7 @@ from typing import Any
 
 from django.contrib.auth.backends import ModelBackend
 from django.contrib.auth.base_user import AbstractBaseUser
+from django.contrib.auth.models import User
 from django.http import HttpRequest
 
 from audit.logins import note_check
@@ -27,3 +28,8 @@ class OperatorBackend(ModelBackend):
         if user is None or not has_second_factor(user):
             return user
         return user if check(user=user, code=code) else None
+
+    def get_user(self, user_id: int) -> User | None:
+        """Return whose session this is, with their preferences, which every page asks for."""
+        user = User.objects.select_related("preferences").filter(pk=user_id).first()
+        return user if user and self.user_can_authenticate(user) else None

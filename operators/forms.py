@@ -1,11 +1,15 @@
-"""The forms by which operators log in and set up their second factor."""
+"""The forms by which operators log in, set up their second factor, and say how they want the desk."""
 
 from typing import Any
 
 from django import forms
+from django.conf import settings
 from django.contrib.auth import authenticate
+from django.utils.translation import gettext_lazy as _
 from unfold.forms import AuthenticationForm
-from unfold.widgets import UnfoldAdminTextInputWidget
+from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
+
+from operators.preferences import list_zones
 
 _CODE_WIDGET = {"autocomplete": "one-time-code", "inputmode": "text", "spellcheck": "false"}
 
@@ -17,8 +21,8 @@ class LoginForm(AuthenticationForm):
         required=False,
         max_length=40,
         widget=UnfoldAdminTextInputWidget(attrs=_CODE_WIDGET),
-        label="Code",
-        help_text="Of the app on your phone, or a recovery code. Without a second factor: leave it empty.",
+        label=_("Code"),
+        help_text=_("Of the app on your phone, or a recovery code. Without a second factor: leave it empty."),
     )
 
     def clean(self) -> dict[str, Any]:
@@ -33,4 +37,18 @@ class LoginForm(AuthenticationForm):
 
 
 class CodeForm(forms.Form):
-    code = forms.CharField(max_length=40, widget=UnfoldAdminTextInputWidget(attrs=_CODE_WIDGET))
+    code = forms.CharField(label=_("Code"), max_length=40, widget=UnfoldAdminTextInputWidget(attrs=_CODE_WIDGET))
+
+
+class PreferencesForm(forms.Form):
+    time_zone = forms.ChoiceField(
+        label=_("Time zone"),
+        widget=UnfoldAdminSelectWidget,
+        help_text=_("Times of the admin are shown in it, and read in it where you enter one."),
+    )
+    language = forms.ChoiceField(label=_("Language"), choices=settings.LANGUAGES, widget=UnfoldAdminSelectWidget)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        zones: Any = self.fields["time_zone"]
+        zones.choices = [(name, name.replace("_", " ")) for name in list_zones()]

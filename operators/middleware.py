@@ -1,4 +1,4 @@
-"""Keep operators who still lack the second factor they need on the page that sets it up."""
+"""What the admin does around every page: second factor, masking, time zone and language of the operator."""
 
 from collections.abc import Callable
 
@@ -6,7 +6,10 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
+from django.utils import timezone, translation
 
+from operators.masking import seen_by
+from operators.preferences import find_language, find_zone, load_zone
 from operators.second_factor import has_second_factor
 
 
@@ -19,6 +22,24 @@ def require_second_factor(
         if settings.REQUIRE_SECOND_FACTOR and request.path.startswith("/admin/") and _lacks_it(request):
             return redirect("second_factor")
         return get_response(request)
+
+    return respond
+
+
+def serve_operator(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpRequest], HttpResponse]:
+    """Middleware, after authentication: the admin shows what this operator may see, in their zone and language.
+
+    Nothing else does: the API and everything that is texted have their own.
+    """
+
+    def respond(request: HttpRequest) -> HttpResponse:
+        if not request.path.startswith("/admin/"):
+            return get_response(request)
+        zone = load_zone(find_zone(request))
+        with seen_by(request), timezone.override(zone), translation.override(find_language(request)):
+            response = get_response(request)
+            response.headers.setdefault("Content-Language", translation.get_language())
+            return response
 
     return respond
 

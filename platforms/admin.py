@@ -6,9 +6,6 @@ from typing import Any
 from django import forms
 from django.apps import apps
 from django.contrib import admin, messages
-from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
-from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
-from django.contrib.auth.models import Group, User
 from django.db import transaction
 from django.db.models import Count, Q, QuerySet
 from django.http import HttpRequest, HttpResponse
@@ -16,17 +13,18 @@ from django.template.response import TemplateResponse
 from django.templatetags.static import static
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext_lazy as _
 from rest_framework_api_key.models import APIKey as UnusedAPIKey
-from unfold.admin import ModelAdmin, TabularInline
+from unfold.admin import TabularInline
 from unfold.decorators import action, display
-from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
-from audit.admin_mixin import AuditedAdmin
 from audit.log import operator_of, record
 from audit.models import Action
 from messaging.segments import measure
 from messaging.wording import ENGLISH
 from messaging.writing import preview
+from operators.desk_admin import DeskAdmin
 
 # Its pages are registered by being imported.
 from platforms import approval_admin, event_admin  # noqa: F401
@@ -36,25 +34,23 @@ from platforms.templates import TemplateKind, normalize_language, validate_no_ph
 
 # The library's own keys open nothing here.
 admin.site.unregister(UnusedAPIKey)
-admin.site.unregister(User)
-admin.site.unregister(Group)
 
 
 _PAGES = (
-    ("Chats", "forum", "chats", "chat"),
-    ("Reports", "flag", "chats", "report"),
-    ("Message log", "list_alt", "messaging", "message"),
-    ("Attachments", "attachment", "messaging", "attachment"),
-    ("Opt-outs", "do_not_disturb_on", "messaging", "optout"),
-    ("Virtual numbers", "dialpad", "chats", "virtualnumber"),
-    ("Platforms", "apartment", "platforms", "platform"),
-    ("API keys", "key", "platforms", "apikey"),
-    ("Webhook endpoints", "webhook", "platforms", "webhookendpoint"),
-    ("Approval hooks", "rule", "platforms", "approvalhook"),
-    ("Events", "campaign", "platforms", "event"),
-    ("Audit log", "history", "audit", "auditentry"),
-    ("Users", "person", "auth", "user"),
-    ("Groups", "group", "auth", "group"),
+    (_("Chats"), "forum", "chats", "chat"),
+    (_("Reports"), "flag", "chats", "report"),
+    (_("Message log"), "list_alt", "messaging", "message"),
+    (_("Attachments"), "attachment", "messaging", "attachment"),
+    (_("Opt-outs"), "do_not_disturb_on", "messaging", "optout"),
+    (_("Virtual numbers"), "dialpad", "chats", "virtualnumber"),
+    (_("Platforms"), "apartment", "platforms", "platform"),
+    (_("API keys"), "key", "platforms", "apikey"),
+    (_("Webhook endpoints"), "webhook", "platforms", "webhookendpoint"),
+    (_("Approval hooks"), "rule", "platforms", "approvalhook"),
+    (_("Events"), "campaign", "platforms", "event"),
+    (_("Audit log"), "history", "audit", "auditentry"),
+    (_("Users"), "person", "auth", "user"),
+    (_("Groups"), "group", "auth", "group"),
 )
 
 
@@ -111,7 +107,7 @@ class TemplateInline(TabularInline):
     fields = ("kind", "language", "side", "text", "preview")
     readonly_fields = ("preview",)
 
-    @display(description="As Sara reads it")
+    @display(description=_("As Sara reads it"))
     def preview(self, template: Template) -> str:
         if template.kind not in TemplateKind or template._state.adding:
             return "-"
@@ -124,17 +120,21 @@ class TemplateInline(TabularInline):
             fields=_EXAMPLES,
         )
         measured = measure(text)
-        segments = "1 segment" if measured.segments == 1 else f"{measured.segments} segments"
-        return f"{text} ({segments} of {measured.encoding}, room for {measured.characters_left} more characters)"
+        cost = ngettext(
+            "%(segments)s segment of %(encoding)s, room for %(left)s more characters",
+            "%(segments)s segments of %(encoding)s, room for %(left)s more characters",
+            measured.segments,
+        ) % {"segments": measured.segments, "encoding": measured.encoding, "left": measured.characters_left}
+        return f"{text} ({cost})"
 
 
 @admin.register(Platform)
-class PlatformAdmin(AuditedAdmin, ModelAdmin):
+class PlatformAdmin(DeskAdmin):
     form = PlatformForm
     inlines = (TemplateInline,)
     list_display = ("name", "own_introduction", "keys", "created_at")
     search_fields = ("name",)
-    empty_state = "No platforms yet. Add one to get an API key."
+    empty_state = _("No platforms yet. Add one to get an API key.")
     fields = ("name", "introduction", "language", "cool_down_hours", "keep_for_days", "texts_expire_after_minutes",
               "passes_on_files", "opt_out_scope", "cancel_words_stop", "asks_confirmation", "quiet_from", "quiet_until",
               "phone_numbers_in_texts", "emails_in_texts", "links_in_texts", "handles_in_texts",
@@ -163,11 +163,11 @@ class PlatformAdmin(AuditedAdmin, ModelAdmin):
         record(action=Action.MADE_KEY, by=operator_of(request), on=created.key)
         _show_key(request, created.platform, created.api_key)
 
-    @display(description="Introduction")
+    @display(description=_("Introduction"))
     def own_introduction(self, platform: Platform) -> str:
-        return "its own wording" if platform.introduction else "the service's wording"
+        return gettext("its own wording") if platform.introduction else gettext("the service's wording")
 
-    @display(description="Keys in use")
+    @display(description=_("Keys in use"))
     def keys(self, platform: Platform) -> int:
         return platform.key_count  # type: ignore[attr-defined]
 
@@ -176,12 +176,12 @@ class ApiKeyForm(forms.ModelForm):
     def clean_expiry_date(self) -> datetime | None:
         expires_at: datetime | None = self.cleaned_data["expiry_date"]
         if expires_at and expires_at <= timezone.now():
-            raise forms.ValidationError("Must be in the future.")
+            raise forms.ValidationError(gettext("Must be in the future."))
         return expires_at
 
 
 @admin.register(ApiKey)
-class ApiKeyAdmin(AuditedAdmin, ModelAdmin):
+class ApiKeyAdmin(DeskAdmin):
     adding = Action.MADE_KEY
     form = ApiKeyForm
     list_display = ("prefix", "name", "platform", "role", "created", "last_used_at", "expiry_date", "state")
@@ -189,7 +189,7 @@ class ApiKeyAdmin(AuditedAdmin, ModelAdmin):
     list_select_related = ("platform",)
     list_disable_select_all = True
     ordering = ("-created",)
-    empty_state = "No API keys yet. A platform needs one to open chats."
+    empty_state = _("No API keys yet. A platform needs one to open chats.")
     actions = ("revoke_keys",)
     fields = ("prefix", "name", "platform", "role", "created", "last_used_at", "expiry_date", "state")
     add_fieldsets = ((None, {"fields": ("platform", "name", "role", "expiry_date")}),)
@@ -214,7 +214,7 @@ class ApiKeyAdmin(AuditedAdmin, ModelAdmin):
         obj.pk, obj.prefix = created.pk, created.prefix
         _show_key(request, obj.platform, text)
 
-    @action(description="Revoke keys", permissions=["revoke"])
+    @action(description=_("Revoke keys"), permissions=["revoke"])
     def revoke_keys(self, request: HttpRequest, queryset: QuerySet[ApiKey]) -> HttpResponse | None:
         keys = list(queryset.filter(revoked=False))
         if "confirmed" in request.POST or not keys:
@@ -222,50 +222,35 @@ class ApiKeyAdmin(AuditedAdmin, ModelAdmin):
                 with transaction.atomic():
                     if revoke_api_key(prefix=key.prefix):
                         self.log_action(request, key, Action.REVOKED_KEY, words="Revoked the key")
-            messages.success(request, f"Revoked: {', '.join(key.prefix for key in keys) or 'nothing new'}.")
+            revoked = ", ".join(key.prefix for key in keys) or gettext("nothing new")
+            messages.success(request, gettext("Revoked: %(keys)s.") % {"keys": revoked})
             return None
         context = {
             **self.admin_site.each_context(request),
             "opts": self.opts,
-            "title": "Revoke these API keys?" if len(keys) > 1 else "Revoke this API key?",
+            "title": ngettext("Revoke this API key?", "Revoke these API keys?", len(keys)),
             "consequences": (
-                "Whoever uses a key below is refused from now on. This cannot be undone.",
-                "Chats that are open go on.",
+                gettext("Whoever uses a key below is refused from now on. This cannot be undone."),
+                gettext("Chats that are open go on."),
             ),
             "rows": [{"title": f"{key.prefix} ({key.name})", "lines": [key.platform.name]} for key in keys],
             "selected": [key.pk for key in keys],
             "action": "revoke_keys",
-            "button": "Revoke these keys" if len(keys) > 1 else "Revoke this key",
+            "button": ngettext("Revoke this key", "Revoke these keys", len(keys)),
             "back": reverse("admin:platforms_apikey_changelist"),
         }
         return TemplateResponse(request, "chats/confirm.html", context)
 
-    @display(description="State", label={"in use": "success", "revoked": "danger", "expired": "warning"})
-    def state(self, key: ApiKey) -> str:
+    @display(description=_("State"), label={"in use": "success", "revoked": "danger", "expired": "warning"})
+    def state(self, key: ApiKey) -> tuple[str, str]:
         if key.revoked:
-            return "revoked"
-        return "expired" if key.has_expired else "in use"
-
-
-@admin.register(User)
-class UserAdmin(AuditedAdmin, DjangoUserAdmin, ModelAdmin):  # type: ignore[misc]
-    form = UserChangeForm
-    add_form = UserCreationForm
-    change_password_form = AdminPasswordChangeForm
-
-    def has_delete_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
-        """Make a user inactive instead: the record of what they did would go with them."""
-        return False
-
-
-@admin.register(Group)
-class GroupAdmin(AuditedAdmin, DjangoGroupAdmin, ModelAdmin):  # type: ignore[misc]
-    # One at a time, after a look at it.
-    actions = None
+            return "revoked", gettext("revoked")
+        return ("expired", gettext("expired")) if key.has_expired else ("in use", gettext("in use"))
 
 
 def _show_key(request: HttpRequest, platform: Platform, key: str) -> None:
     messages.warning(
         request,
-        f"The new API key of {platform.name} is {key} (copy it now: it is not kept, and never shown again).",
+        gettext("The new API key of %(platform)s is %(key)s (copy it now: it is not kept, and never shown again).")
+        % {"platform": platform.name, "key": key},
     )

@@ -1,22 +1,25 @@
 """The operator's pages of webhook endpoints and events: how delivery fares, and what to do about it."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from django import forms
 from django.contrib import admin, messages
 from django.db import models, transaction
 from django.db.models import Exists, OuterRef, QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import format_html_join
-from unfold.admin import ModelAdmin
+from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext_lazy as _
 from unfold.decorators import action, display
-from unfold.paginator import InfinitePaginator
 from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 
-from audit.admin_mixin import AuditedAdmin
 from audit.log import operator_of, record_all
 from audit.models import Action
+from operators.desk_admin import DeskAdmin, ReadOnlyAdmin, UncountedList
 from platforms.deliveries import count_by_endpoint
 from platforms.endpoints import (
     BadUrl,
@@ -38,10 +41,11 @@ Status = EventDelivery.Status
 
 class EndpointForm(forms.ModelForm):
     event_types = forms.MultipleChoiceField(
+        label=_("Event types"),
         choices=[(type.value, type.value) for type in EventType],
         required=False,
         widget=UnfoldAdminCheckboxSelectMultipleWidget,
-        help_text="Which events are delivered. None chosen: all of them.",
+        help_text=_("Which events are delivered. None chosen: all of them."),
     )
 
     def clean_url(self) -> str:
@@ -54,7 +58,7 @@ class EndpointForm(forms.ModelForm):
 
 
 @admin.register(WebhookEndpoint)
-class WebhookEndpointAdmin(AuditedAdmin, ModelAdmin):
+class WebhookEndpointAdmin(DeskAdmin):
     form = EndpointForm
     list_display = ("url", "platform", "health", "waiting", "failed", "last_success_at", "last_failure_at")
     list_filter = ("is_enabled", ("platform", admin.RelatedOnlyFieldListFilter))
@@ -62,7 +66,7 @@ class WebhookEndpointAdmin(AuditedAdmin, ModelAdmin):
     search_fields = ("platform__name",)
     ordering = ("platform__name", "created_at")
     actions = ("ping_endpoints", "rotate_secrets")
-    empty_state = "No webhook endpoints yet. Platforms add them with their API key; so can you."
+    empty_state = _("No webhook endpoints yet. Platforms add them with their API key; so can you.")
     fields = ("platform", "url", "is_enabled", "include_bodies", "event_types", "health", "waiting", "failed",
               "consecutive_failures", "last_success_at", "last_failure_at", "last_failure",
               "previous_secret_until", "created_at")  # fmt: skip
@@ -100,7 +104,14 @@ class WebhookEndpointAdmin(AuditedAdmin, ModelAdmin):
         if WebhookEndpoint.objects.filter(pk=obj.pk).exists():
             super().log_addition(request, obj, message)
 
-    @action(description="Send a ping", permissions=["change"])
+    def describe_deletion(self, row: WebhookEndpoint) -> Sequence[str]:
+        return [
+            gettext("%(url)s: %(platform)s is told of nothing there any more, not of what still waits either.")
+            % {"url": row.url, "platform": row.platform},
+            gettext("To pause an endpoint, switch it off instead: its secret then stays."),
+        ]
+
+    @action(description=_("Send a ping"), permissions=["change"])
     def ping_endpoints(self, request: HttpRequest, queryset: QuerySet[WebhookEndpoint]) -> None:
         for endpoint in queryset:
             try:
@@ -110,29 +121,34 @@ class WebhookEndpointAdmin(AuditedAdmin, ModelAdmin):
             except EndpointDisabled as error:
                 messages.warning(request, f"{endpoint.url}: {error}")
             else:
-                messages.success(request, f"{endpoint.url}: a ping is on its way; Events shows its outcome.")
+                sent = gettext("%(url)s: a ping is on its way; Events shows its outcome.") % {"url": endpoint.url}
+                messages.success(request, sent)
 
-    @action(description="Make a new secret", permissions=["change"])
-    def rotate_secrets(self, request: HttpRequest, queryset: QuerySet[WebhookEndpoint]) -> None:
-        for endpoint in queryset:
+    @action(description=_("Make a new secret"), permissions=["change"])
+    def rotate_secrets(self, request: HttpRequest, queryset: QuerySet[WebhookEndpoint]) -> HttpResponse | None:
+        endpoints = list(queryset)
+        if "confirmed" not in request.POST:
+            return confirm_new_secrets(self, request, [(each.pk, each.url, str(each.platform)) for each in endpoints])
+        for endpoint in endpoints:
             with transaction.atomic():
                 new = rotate_secret(endpoint=endpoint, now=timezone.now())
                 self.log_action(request, endpoint, Action.MADE_SECRET, words="Made a new secret")
             _show_secret(request, endpoint, new.secret)
+        return None
 
-    @display(description="Health", label={"works": "success", "new": "info", "fails": "danger", "off": "warning"})
-    def health(self, endpoint: WebhookEndpoint) -> str:
+    @display(description=_("Health"), label={"works": "success", "new": "info", "fails": "danger", "off": "warning"})
+    def health(self, endpoint: WebhookEndpoint) -> tuple[str, str]:
         if not endpoint.is_enabled:
-            return "off"
+            return "off", gettext("off")
         if endpoint.consecutive_failures:
-            return "fails"
-        return "works" if endpoint.last_success_at else "new"
+            return "fails", gettext("fails")
+        return ("works", gettext("works")) if endpoint.last_success_at else ("new", gettext("new"))
 
-    @display(description="Waiting")
+    @display(description=_("Waiting"))
     def waiting(self, endpoint: WebhookEndpoint) -> int:
         return _count(endpoint)["waiting"]
 
-    @display(description="Failed")
+    @display(description=_("Failed"))
     def failed(self, endpoint: WebhookEndpoint) -> int:
         return _count(endpoint)["failed"]
 
@@ -140,11 +156,11 @@ class WebhookEndpointAdmin(AuditedAdmin, ModelAdmin):
 class StateFilter(admin.SimpleListFilter):
     """Events by what became of a delivery of theirs."""
 
-    title = "state"
+    title = _("state")
     parameter_name = "state"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [(status.value, status.label.lower()) for status in Status]
+        return [(status.value, _name_status(status)) for status in Status]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Event]) -> QuerySet[Event]:
         if self.value() not in Status.values:
@@ -153,31 +169,16 @@ class StateFilter(admin.SimpleListFilter):
 
 
 @admin.register(Event)
-class EventAdmin(AuditedAdmin, ModelAdmin):
+class EventAdmin(ReadOnlyAdmin, UncountedList, DeskAdmin):
     """What an event says is the platform's business: only what it is about, and how it fares, is shown."""
 
-    list_display = ("occurred_at", "type", "platform", "state", "chat_id")
+    list_display = ("occurred_at", "type", "platform", "state", "chat_")
     list_filter = ("type", StateFilter, ("platform", admin.RelatedOnlyFieldListFilter))
     list_select_related = ("platform",)
-    list_per_page = 50
     ordering = ("-position",)
-    sortable_by = ()
-    # Nothing here counts what may be millions of rows.
-    paginator = InfinitePaginator
-    show_full_result_count = False
-    show_facets = admin.ShowFacets.NEVER
     actions = ("redeliver_events",)
-    empty_state = "No events yet. They are recorded from a platform's first webhook endpoint or GET /events on."
-    fields = ("id", "type", "platform", "occurred_at", "chat_id", "message_id", "deliveries_")
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Event | None = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Event | None = None) -> bool:
-        return False
+    empty_state = _("No events yet. They are recorded from a platform's first webhook endpoint or GET /events on.")
+    fields = ("id", "type", "platform", "occurred_at", "chat_", "message_", "deliveries_")
 
     def has_redeliver_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return request.user.has_perm("platforms.change_event")
@@ -185,7 +186,7 @@ class EventAdmin(AuditedAdmin, ModelAdmin):
     def get_queryset(self, request: HttpRequest) -> QuerySet[Event]:
         return super().get_queryset(request).defer("payload").prefetch_related("deliveries__endpoint")
 
-    @action(description="Deliver again", permissions=["redeliver"])
+    @action(description=_("Deliver again"), permissions=["redeliver"])
     def redeliver_events(self, request: HttpRequest, queryset: QuerySet[Event]) -> None:
         events = list(queryset)
         try:
@@ -195,31 +196,72 @@ class EventAdmin(AuditedAdmin, ModelAdmin):
         except NoEndpoint as error:
             messages.error(request, str(error))
         else:
-            messages.success(request, f"Deliveries queued: {queued}.")
+            messages.success(request, gettext("Deliveries queued: %(number)s.") % {"number": queued})
 
     @display(
-        description="State",
-        label={"delivered": "success", "waiting": "info", "sending": "info", "failed": "danger"},
+        description=_("State"),
+        label={
+            "delivered": "success",
+            "waiting": "info",
+            "sending": "info",
+            "failed": "danger",
+            "for polling": "default",
+        },
     )
-    def state(self, event: Event) -> str:
+    def state(self, event: Event) -> tuple[str, str]:
         states = {delivery.status for delivery in event.deliveries.all()}
         worst = (Status.FAILED, Status.WAITING, Status.SENDING, Status.DELIVERED)
-        return next((status.value for status in worst if status in states), "for polling")
+        found = next((status for status in worst if status in states), None)
+        return (found.value, _name_status(found)) if found else ("for polling", gettext("for polling"))
 
-    @display(description="Deliveries")
+    @display(description=_("Chat"))
+    def chat_(self, event: Event) -> str:
+        return str(event.chat_id or "-")
+
+    @display(description=_("Text"))
+    def message_(self, event: Event) -> str:
+        return str(event.message_id or "-")
+
+    @display(description=_("Deliveries"))
     def deliveries_(self, event: Event) -> str:
         rows = (
-            (_url_of(delivery), delivery.status, delivery.attempts, delivery.error)
+            (_url_of(delivery), _name_status(Status(delivery.status)), delivery.attempts, delivery.error)
             for delivery in event.deliveries.all()
         )
-        return format_html_join("", "<div>{}: {}, attempts: {} {}</div>", rows) or "-"
+        return format_html_join("", f"<div>{gettext('{}: {}, attempts: {} {}')}</div>", rows) or "-"
+
+
+def confirm_new_secrets(
+    page: DeskAdmin, request: HttpRequest, receivers: Sequence[tuple[Any, str, str]]
+) -> HttpResponse:
+    """Say what new secrets do to `receivers`, each an id, a URL and a platform, and ask."""
+    number = len(receivers)
+    context = {
+        **page.admin_site.each_context(request),
+        "opts": page.opts,
+        "title": ngettext("Make a new secret?", "Make %(number)s new secrets?", number) % {"number": number},
+        "consequences": (
+            gettext("What is sent to the URLs below is signed with the old secret and the new one for a day."),
+            gettext("Then whoever checks with the old one alone refuses it: the platform has to be given the new one."),
+        ),
+        "rows": [{"title": url, "lines": [platform]} for _pk, url, platform in receivers],
+        "selected": [pk for pk, _url, _platform in receivers],
+        "action": "rotate_secrets",
+        "button": ngettext("Make a new secret", "Make new secrets", number),
+        "back": reverse(f"admin:{page.opts.app_label}_{page.opts.model_name}_changelist"),
+    }
+    return TemplateResponse(request, "chats/confirm.html", context)
+
+
+def _name_status(status: EventDelivery.Status) -> str:
+    return gettext(status.label).lower()
 
 
 def _url_of(delivery: EventDelivery) -> str:
     try:
         return delivery.endpoint.url
     except WebhookEndpoint.DoesNotExist:
-        return "an endpoint that was deleted"
+        return gettext("an endpoint that was deleted")
 
 
 def _count(endpoint: WebhookEndpoint) -> dict[str, int]:
@@ -228,4 +270,5 @@ def _count(endpoint: WebhookEndpoint) -> dict[str, int]:
 
 
 def _show_secret(request: HttpRequest, endpoint: WebhookEndpoint, secret: str) -> None:
-    messages.warning(request, f"The new secret of {endpoint.url} is {secret} (copy it now: it is never shown again).")
+    words = gettext("The new secret of %(url)s is %(secret)s (copy it now: it is never shown again).")
+    messages.warning(request, words % {"url": endpoint.url, "secret": secret})

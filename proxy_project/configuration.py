@@ -1,5 +1,6 @@
 """Read the environment once, and say of everything missing or wrong what to do about it."""
 
+import importlib.util
 import json
 import os
 import re
@@ -108,6 +109,17 @@ class Configuration:
         if value == "token" and not re.fullmatch(r"[A-Za-z0-9_-]{20,}", token):
             self._problems.append(f"{name}=token needs a VONAGE_WEBHOOK_TOKEN of 20 or more letters, digits, - and _.")
         return value
+
+    def package(self, name: str, *, needed_for: str, when: str) -> None:
+        """Say what to install when `when` is set and an optional package is not there."""
+        try:
+            found = not when or importlib.util.find_spec(name) is not None
+        except ModuleNotFoundError:
+            found = False
+        if not found:
+            self._problems.append(
+                f"{needed_for} needs packages: pip install --no-deps --require-hashes -r requirements-observability.txt"
+            )
 
     def problem(self, sentence: str) -> None:
         self._problems.append(sentence)

@@ -8,6 +8,7 @@ import structlog
 from django.http import HttpRequest, HttpResponse
 
 from proxy_project.ids import make_id
+from proxy_project.tracing import trace
 
 HEADER = "X-Request-Id"
 _KEY = "texting.request_id"
@@ -21,13 +22,25 @@ def give_request_id(get_response: Callable[[HttpRequest], HttpResponse]) -> Call
         request.META[_KEY] = request_id
         structlog.contextvars.bind_contextvars(request=str(request_id))
         try:
-            response = get_response(request)
+            with trace("request", request=str(request_id), method=_name_method(request)) as span:
+                response = get_response(request)
+                if span:
+                    # The pattern, never the address.
+                    route = request.resolver_match.route if request.resolver_match else "nowhere"
+                    span.update_name(f"{_name_method(request)} /{route}")
+                    span.set_attribute("http.response.status_code", response.status_code)
         finally:
             structlog.contextvars.unbind_contextvars("request")
         response.headers[HEADER] = str(request_id)
         return response
 
     return respond
+
+
+def _name_method(request: HttpRequest) -> str:
+    """Return the method; of one that is none of HTTP's, nothing of what it says."""
+    known = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+    return request.method if request.method in known else "other"
 
 
 def find_request_id(request: Any) -> UUID | None:

@@ -6,8 +6,9 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import structlog
+from django.utils.translation import gettext_lazy as _
 
-from proxy_project import embedded_postgres
+from proxy_project import embedded_postgres, error_reports, tracing
 from proxy_project.configuration import Configuration
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -26,9 +27,14 @@ ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=[]) or [
     "127.0.0.1",
     "[::1]",
 ]
+# What other machines within call it, such as the container of Prometheus.
+ALLOWED_HOSTS += env.list("INTERNAL_HOSTS", default=[])
 
 # Who may read /metrics; without it nobody may, except with DEBUG.
 METRICS_TOKEN = env.str("METRICS_TOKEN", default="").strip()
+# When /readyz says that the service is not ready.
+READY_QUEUE_SECONDS = _config.number("READY_QUEUE_SECONDS", 120, minimum=1)
+READY_HEARTBEAT_SECONDS = _config.number("READY_HEARTBEAT_SECONDS", 30, minimum=10)
 
 # --- What is kept, and how it is hidden -------------------------------------------------------------------
 ENCRYPTION_KEYS = _config.encryption_keys("ENCRYPTION_KEYS")
@@ -102,8 +108,16 @@ WRITES_PER_MINUTE = int(_config.number("WRITES_PER_MINUTE", 600, minimum=0))
 CHATS_PER_DAY = int(_config.number("CHATS_PER_DAY", 10_000, minimum=0))
 IDEMPOTENCY_KEEP_HOURS = _config.number("IDEMPOTENCY_KEEP_HOURS", 24, minimum=24)
 
+# --- Reports to others, only if asked for; what is in them: docs/decisions/0029-operation.md ------------------
+SENTRY_DSN = env.str("SENTRY_DSN", default="").strip()
+OTEL_EXPORTER_OTLP_ENDPOINT = env.str("OTEL_EXPORTER_OTLP_ENDPOINT", default="").strip()
+_config.package("sentry_sdk", needed_for="SENTRY_DSN", when=SENTRY_DSN)
+_config.package("opentelemetry.exporter", needed_for="OTEL_EXPORTER_OTLP_ENDPOINT", when=OTEL_EXPORTER_OTLP_ENDPOINT)
+
 if not DEBUG:
     _config.secret("DATABASE_URL")
+if _at_vonage and not _config.makes_secrets and ":only-for-the-demo@" in env.str("DATABASE_URL", default=""):
+    _config.problem("POSTGRES_PASSWORD is not set: with docker-compose.yml and a real account it has to be.")
 _config.raise_problems()
 
 # --- Django -----------------------------------------------------------------------------------------------
@@ -123,6 +137,8 @@ DATABASES = {"default": _database}
 INSTALLED_APPS = [
     # Before unfold, whose first page it replaces.
     "desk",
+    # For its command `procrastinate`, which is taken before that of the library.
+    "proxy_project",
     "unfold",
     "django.contrib.admin",
     "django.contrib.auth",
@@ -154,6 +170,7 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "operators.middleware.serve_operator",
     "operators.middleware.require_second_factor",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
@@ -165,7 +182,6 @@ TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
         # Comes before the apps, so that it can add to a template of theirs.
-        "DIRS": [BASE_DIR / "proxy_project" / "templates"],
         "APP_DIRS": True,
         "OPTIONS": {
             "context_processors": [
@@ -189,10 +205,14 @@ AUTH_PASSWORD_VALIDATORS = [
 # Fetching media waits for others most of the time, and must not hold up what is to happen on time.
 PROCRASTINATE_WORKER_DEFAULTS = {"concurrency": 8}
 DATA_UPLOAD_MAX_MEMORY_SIZE = 256 * 1024
+# The API and the logs speak English. Operators choose, for the admin alone (operators.middleware).
 LANGUAGE_CODE = "en-us"
+LANGUAGES = [("en", "English"), ("es", "Español")]
+LOCALE_PATHS = [BASE_DIR / "locale"]
+FORMAT_MODULE_PATH = ["proxy_project.formats"]
 TIME_ZONE = "UTC"
 USE_TZ = True
-USE_I18N = False
+USE_I18N = True
 
 STATIC_URL = "static/"
 STORAGES = {
@@ -318,11 +338,13 @@ DRF_STANDARDIZED_ERRORS = {"ENABLE_IN_DEBUG_FOR_UNHANDLED_EXCEPTIONS": True}
 UNFOLD = {
     "SITE_TITLE": "Masked texting",
     "SITE_HEADER": "Masked texting",
-    "SITE_SUBHEADER": "Two people, one virtual number",
+    "SITE_SUBHEADER": _("Two people, one virtual number"),
     "SITE_SYMBOL": "sms",
     "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": "platforms.admin.find_icon"}],
     "SITE_URL": None,
+    "STYLES": ["operators.views.find_stylesheet"],
     "LOGIN": {"form": "operators.forms.LoginForm"},
+    "ACCOUNT": {"navigation": "operators.views.list_own_pages"},
     "SHOW_HISTORY": True,
     "SHOW_VIEW_ON_SITE": False,
     "SIDEBAR": {"navigation": "desk.navigation.list_pages"},
@@ -381,3 +403,8 @@ LOGGING = {
         "procrastinate": {"level": "WARNING"},
     },
 }
+
+if SENTRY_DSN:
+    error_reports.start(dsn=SENTRY_DSN)
+if OTEL_EXPORTER_OTLP_ENDPOINT:
+    tracing.start()

@@ -25,8 +25,9 @@ from messaging import webhooks
 from messaging.keeping.views import ErasuresView
 from messaging.media.views import show_media
 from messaging.metrics import metrics
+from messaging.readiness import readyz
 from messaging.views import UsageView
-from operators.views import second_factor
+from operators.views import preferences, second_factor
 from platforms.approval_views import OneApprovalHookView, RotateHookSecretView
 from platforms.template_views import OneTemplateView, PreviewView, TemplatesView
 from platforms.views import (
@@ -75,11 +76,13 @@ urlpatterns = [
     path("webhooks/inbound", webhooks.inbound),
     path("webhooks/status", webhooks.status),
     path("media/<str:token>/<str:name>", show_media),
+    path("admin/preferences", admin.site.admin_view(preferences), name="preferences"),
     path("admin/second-factor", admin.site.admin_view(second_factor), name="second_factor"),
     path("admin/failures", admin.site.admin_view(desk.failures), name="desk_failures"),
     path("admin/setup", admin.site.admin_view(desk.setup), name="desk_setup"),
     path("admin/", admin.site.urls),
     path("healthz", healthz),
+    path("readyz", readyz),
     path("metrics", metrics),
 ]
 

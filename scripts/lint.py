@@ -20,6 +20,10 @@ CHECKS = (
     ("mypy",),
     ("lint-imports", "--no-cache"),
     ("python", "manage.py", "makemigrations", "--check", "--dry-run"),
+    # What the version before cannot live with, while both run.
+    ("python", "-m", "scripts.lint_migrations"),
+    # The admin in the other languages: everything is translated, and compiled as it is written.
+    ("python", "-m", "scripts.translations", "--check"),
     # The API's document: printed only where it is wrong.
     ("python", "manage.py", "spectacular", "--validate", "--fail-on-warn", "--file", os.devnull),
     ("python", "manage.py", "check", "--deploy", "--fail-level", "WARNING"),

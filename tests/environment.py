@@ -31,7 +31,9 @@ if "TEST_ENVIRONMENT" not in os.environ:
         "LOG_LEVEL",
         "LOG_FORMAT",
         "METRICS_TOKEN",
+        "OTEL_EXPORTER_OTLP_ENDPOINT",
         "PUBLIC_URL",
+        "SENTRY_DSN",
         "VONAGE_LEGACY_WEBHOOKS",
         "VONAGE_PRIVATE_KEY_PATH",
     ):

@@ -150,8 +150,9 @@ def test_fifty_chats_cost_as_many_queries_as_two_and_none_counts_them(
     operator.get(CHATS)
     few = _count_queries(operator, platform, range(2))
     many = _count_queries(operator, platform, range(2, 50))
-    assert len(many) == len(few) <= 10
-    counting = [sql for sql in many if "COUNT(" in sql.upper()]
+    assert len(many) == len(few) <= 11
+    # But for the banner's open reports, by an index of those alone.
+    counting = [sql for sql in many if "COUNT(" in sql.upper() and '"handled_at" IS NULL' not in sql]
     assert counting == []
 
 

@@ -27,8 +27,8 @@ def endpoint(platform: Platform) -> WebhookEndpoint:
     ).endpoint
 
 
-def act(client: Client, address: str, action: str, *rows: Event | WebhookEndpoint) -> str:
-    fields = {"action": action, "_selected_action": [str(row.pk) for row in rows]}
+def act(client: Client, address: str, action: str, *rows: Event | WebhookEndpoint, **more: str) -> str:
+    fields = {"action": action, "_selected_action": [str(row.pk) for row in rows], **more}
     return words_of(client.post(address, fields, follow=True))
 
 
@@ -70,7 +70,10 @@ def test_an_endpoint_is_switched_off_and_keeps_its_secret(operator: Client, endp
 def test_an_endpoint_is_pinged_and_gets_a_new_secret(operator: Client, endpoint: WebhookEndpoint) -> None:
     assert "a ping is on its way" in act(operator, ENDPOINTS, "ping_endpoints", endpoint)
     assert Event.objects.get().type == "ping"
-    page = act(operator, ENDPOINTS, "rotate_secrets", endpoint)
+    asked = act(operator, ENDPOINTS, "rotate_secrets", endpoint)
+    assert "signed with the old secret and the new one for a day" in asked and endpoint.url in asked
+    assert WebhookEndpoint.objects.get().secret == endpoint.secret
+    page = act(operator, ENDPOINTS, "rotate_secrets", endpoint, confirmed="yes")
     assert re.search(r"whsec_\S+", page)
     assert WebhookEndpoint.objects.get().previous_secret == endpoint.secret
     assert "Made a new secret" in read(operator, page_of(endpoint, "history"))
@@ -101,6 +104,6 @@ def test_a_viewer_looks_and_does_nothing(viewer: Client, platform, endpoint) -> 
         assert viewer.get(address).status_code == 200
     EventDelivery.objects.update(status="failed", due_at=None)
     act(viewer, EVENTS, "redeliver_events", event)
-    act(viewer, ENDPOINTS, "rotate_secrets", endpoint)
+    act(viewer, ENDPOINTS, "rotate_secrets", endpoint, confirmed="yes")
     assert states() == [("failed", 0)]
     assert WebhookEndpoint.objects.get().secret == endpoint.secret

@@ -36,7 +36,9 @@ def test_it_is_changed_rotated_and_removed(operator: Client, platform: Platform)
     changed = ApprovalHook.objects.get()
     assert (changed.default, changed.timeout_seconds, changed.secret) == ("relay", 5, hook.secret)
     rotate = {"action": "rotate_secrets", "_selected_action": [str(hook.pk)]}
-    assert "whsec_" in words_of(operator.post(HOOKS, rotate, follow=True))
+    asked = words_of(operator.post(HOOKS, rotate, follow=True))
+    assert "http://127.0.0.1:9/" in asked and "whsec_" not in asked
+    assert "whsec_" in words_of(operator.post(HOOKS, {**rotate, "confirmed": "yes"}, follow=True))
     assert ApprovalHook.objects.get().previous_secret == hook.secret
     operator.post(page_of(hook, "delete"), {"post": "yes"})
     assert not ApprovalHook.objects.exists()

@@ -166,7 +166,7 @@ def test_what_is_done_to_an_approval_hook_in_the_admin_is_recorded(operator: Cli
     operator.post(f"{listed}add/", {"platform": platform.pk, **fields})
     hook = ApprovalHook.objects.get()
     operator.post(page_of(hook), {**fields, "timeout_seconds": "5"})
-    operator.post(listed, {"action": "rotate_secrets", "_selected_action": str(hook.pk)})
+    operator.post(listed, {"action": "rotate_secrets", "_selected_action": str(hook.pk), "confirmed": "yes"})
     operator.post(page_of(hook, "delete"), {"post": "yes"})
     shown = [(entry.action, entry.object_id) for entry in entries() if "approvalhook" in entry.object_type]
     assert shown == [(action, str(hook.pk)) for action in ("added", "changed", "made_secret", "deleted")]

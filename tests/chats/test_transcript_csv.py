@@ -169,10 +169,10 @@ class TestInTheAdmin:
     def url(self, chat):
         return page_of(chat, "export_transcript")
 
-    def test_a_viewer_exports_what_the_api_exports(self, viewer, api, chat, sara):  # noqa: F811
+    def test_an_operator_exports_what_the_api_exports(self, operator, api, chat, sara):  # noqa: F811
         log_relay(sara, "=1")
-        assert f'href="{self.url(chat)}"' in viewer.get(page_of(chat)).content.decode()
-        exported = viewer.get(self.url(chat))
+        assert f'href="{self.url(chat)}"' in operator.get(page_of(chat)).content.decode()
+        exported = operator.get(self.url(chat))
         assert exported.headers["Content-Disposition"] == f'attachment; filename="chat-{chat.pk}.csv"'
         assert read_lines(exported) == read_lines(export(api, chat))
 

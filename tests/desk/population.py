@@ -1,8 +1,10 @@
 """A week of a busy desk: texts of every outcome on seven days, prices, times, a failing endpoint, an ailing number."""
 
 import random
+import secrets
 from datetime import datetime, timedelta
 from decimal import Decimal
+from uuid import UUID
 
 from django.utils import timezone
 
@@ -10,6 +12,7 @@ from chats.models import Chat, Participant
 from desk.counting import count_figures
 from messaging.models import Message
 from platforms.models import Platform, WebhookEndpoint
+from proxy_project.ids import first_id_at
 from tests.factories import make_api_key, make_chat, make_platform, make_pool
 
 _FAILURES = (
@@ -32,10 +35,13 @@ def populate_week(*, texts_a_day: int = 40) -> Platform:
     ]
     Message.objects.all().delete()
     people = list(Participant.objects.order_by("chat_id", "position"))
-    for ago in range(7):
-        for index in range(texts_a_day - 3 * ago + chance.randrange(9)):
-            at = now - timedelta(days=ago, minutes=chance.randrange(20, 200))
-            _log_pair(chance, chance.choice(people), at, index)
+    times = sorted(
+        now - timedelta(days=ago, minutes=chance.randrange(20, 200))
+        for ago in range(7)
+        for _ in range(texts_a_day - 3 * ago + chance.randrange(9))
+    )
+    for index, at in enumerate(times):
+        _log_pair(chance, chance.choice(people), at, index)
     for chat in chats:
         Chat.objects.filter(pk=chat.pk).update(created_at=now - timedelta(hours=chance.randrange(0, 100)))
     numbers[3].unlinked_since = now - timedelta(hours=2)
@@ -51,8 +57,8 @@ def populate_week(*, texts_a_day: int = 40) -> Platform:
 
 def _log_pair(chance: random.Random, writer: Participant, at: datetime, index: int) -> None:
     inbound = Message.objects.create(
-        direction="in", kind="text", status="relayed" if index % 17 else "late", virtual_number_id=writer.virtual_number_id,
-        chat_id=writer.chat_id, participant=writer, body="hello",
+        pk=make_id_at(at), direction="in", kind="text", status="relayed" if index % 17 else "late",
+        virtual_number_id=writer.virtual_number_id, chat_id=writer.chat_id, participant=writer, body="hello",
     )  # fmt: skip
     Message.objects.filter(pk=inbound.pk).update(created_at=at)
     if inbound.status == "late":
@@ -68,7 +74,12 @@ def _log_pair(chance: random.Random, writer: Participant, at: datetime, index: i
     elif index % 13 == 5:
         fields = {"status": "sent", "sent_at": sent_at}
     relay = Message.objects.create(
-        direction="out", kind="relay", virtual_number_id=recipient.virtual_number_id, chat_id=recipient.chat_id,
-        participant=recipient, relays=inbound, body="hello", **fields,
+        pk=make_id_at(at), direction="out", kind="relay", virtual_number_id=recipient.virtual_number_id,
+        chat_id=recipient.chat_id, participant=recipient, relays=inbound, body="hello", **fields,
     )  # fmt: skip
     Message.objects.filter(pk=relay.pk).update(created_at=at)
+
+
+def make_id_at(moment: datetime) -> UUID:
+    """Return an id as it would have been made then."""
+    return UUID(int=first_id_at(moment).int + secrets.randbits(62))

@@ -69,10 +69,15 @@ class Service:
     def __exit__(self, *_: object) -> None:
         self.stop()
 
-    def start_web(self) -> None:
-        """Start gunicorn and wait until it answers."""
-        self._start("web", str(Path(sys.executable).parent / "gunicorn"), "proxy_project.wsgi")
-        wait_until(self._is_healthy, timeout=_START_SECONDS, waiting_for="the web process to answer")
+    def start_web(self, name: str = "web") -> None:
+        """Start gunicorn and wait until it answers; several share the port."""
+        self._start(name, str(Path(sys.executable).parent / "gunicorn"), "proxy_project.wsgi")
+        wait_until(
+            lambda: self.log(name).count("Booting worker") > 1,
+            timeout=_START_SECONDS,
+            waiting_for="gunicorn to start",
+        )
+        wait_until(lambda: self._is_healthy(name), timeout=_START_SECONDS, waiting_for="the web process to answer")
 
     def start_sender(self, name: str = "sender") -> None:
         """Start a sender and wait until it sends."""
@@ -120,6 +125,33 @@ class Service:
         done = subprocess.run([program, *options], env=environment, capture_output=True, text=True, timeout=60)
         assert done.returncode == 0, done.stderr
         return done.stdout
+
+    def reload(self, name: str = "web") -> None:
+        """Have gunicorn replace its workers, as a deployment does, and wait until it has."""
+        exited, booted = (self.log(name).count(line) for line in ("Worker exiting", "Booting worker"))
+        os.kill(self._processes[name].pid, signal.SIGHUP)
+        wait_until(
+            lambda: (
+                self.log(name).count("Worker exiting") >= exited + 2
+                and self.log(name).count("Booting worker") >= booted + 2
+            ),
+            timeout=_START_SECONDS,
+            waiting_for="gunicorn to replace its workers",
+        )
+
+    def run(self, *command: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        """Run a command to its end, as an operator does."""
+        return subprocess.run(
+            command, cwd=ROOT, env=self._environment | environment, capture_output=True, text=True, timeout=120
+        )
+
+    def move_to_an_empty_database(self, *, media: Path) -> None:
+        """Have what is run and started from now on use a new database and a new directory of attachments."""
+        administrate("DROP DATABASE {} WITH (FORCE)", self._database)
+        self._database = f"story_{uuid.uuid4().hex}"
+        administrate("CREATE DATABASE {}", self._database)
+        url = replace_database(os.environ["DATABASE_URL"], self._database)
+        self._environment |= {"DATABASE_URL": url, "MEDIA_ROOT": str(media)}
 
     def kill(self, name: str) -> None:
         """Kill a process and its children at once, as the kernel does when memory runs out."""
@@ -206,8 +238,8 @@ class Service:
                 start_new_session=True,
             )
 
-    def _is_healthy(self) -> bool:
-        assert self._processes["web"].poll() is None, self.log("web")
+    def _is_healthy(self, name: str) -> bool:
+        assert self._processes[name].poll() is None, self.log(name)
         try:
             return self.call("GET", "/healthz")[0] == 200
         except OSError:

@@ -94,16 +94,23 @@ CLEAR = {
         *("reference", "status"),
     },
     "chats.VirtualNumber": {"country", "number", "paced_by", "segments_sent_at", "state"},
+    "desk.Errand": {"action", "actor_id", "actor_name", "error_code"},
+    "desk.Figure": {"key", "name"},
+    "desk.LateChange": {"currency", "direction", "error_code", "kind", "status"},
     "messaging.Approval": {"error", "status"},
     "messaging.Attachment": {"content_type", "error_code", "error_detail", "kind", "source", "status"},
     "messaging.GatewayAccount": {"balance_currency", "name", "pause_code", "pause_detail"},
+    "messaging.Heartbeat": {"host", "kind"},
+    "messaging.Measurement": {"label", "name"},
     "messaging.Message": {
-        *("channel", "currency", "direction", "disclosures", "error_code", "error_kind", "gateway_id", "kind"),
-        "status",
+        *("channel", "currency", "direction", "disclosures", "earlier_gateway_ids", "error_code"),
+        *("error_kind", "gateway_id", "handled_by", "kind", "status"),
     },
     "messaging.OptOut": {"end", "keyword", "recorded_by", "scope", "source"},
     "messaging.TextPart": {"gateway_id", "reference", "to_number", "undeliverable"},
     "messaging.UsageDay": {"currency", "direction", "kind", "status"},
+    # Of operators, not of people who text.
+    "operators.Preferences": {"language", "time_zone"},
     "operators.SecondFactor": {"recovery_digests"},
     "platforms.Allowance": {"bucket"},
     "platforms.ApiKey": {"hashed_key", "id", "name", "prefix", "role"},
@@ -118,7 +125,7 @@ CLEAR = {
     "platforms.Template": {"kind", "language", "text"},
     "platforms.WebhookEndpoint": {"event_types", "last_failure", "url"},
 }
-OURS = ("audit", "chats", "messaging", "operators", "platforms")
+OURS = ("audit", "chats", "desk", "messaging", "operators", "platforms")
 ENCRYPTED = (EncryptedTextField, EncryptedJSONField)
 # What cannot hold a name, a number or words.
 _HARMLESS = (

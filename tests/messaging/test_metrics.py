@@ -8,7 +8,11 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from prometheus_client.parser import text_string_to_metric_families
 
-from messaging.models import Attachment, GatewayAccount, Message
+from messaging.gateways import Outcome
+from messaging.heartbeats import Heart
+from messaging.measurements import Measurements
+from messaging.models import Attachment, GatewayAccount, Heartbeat, Message
+from platforms.models import Event, EventDelivery, WebhookEndpoint
 from tests.factories import OMAR, SARA, make_virtual_number
 from tests.messaging.rows import Status, ago, make_queued, make_strangers_queued
 
@@ -134,14 +138,16 @@ def test_a_long_log_costs_a_handful_of_queries_that_scan_none_of_it(client, omar
         cursor.execute("ANALYZE messaging_message")
     with CaptureQueriesContext(connection) as queries:
         read_now = read(client)
-    assert len(queries) <= 10
+    assert len(queries) <= 13
     assert sum(value for key, value in read_now.items() if key[0] == "texting_latest_texts") == 1_000
     for query in queries:
-        if "messaging_message" in query["sql"]:
+        if re.search("messaging_message|eventdelivery", query["sql"]):
             with connection.cursor() as cursor:
                 cursor.execute(f"EXPLAIN {query['sql']}")
                 plan = "\n".join(line for (line,) in cursor.fetchall())
-            assert "Seq Scan" not in plan and "Index" in plan, plan
+            assert not re.search("Seq Scan on (messaging_message|platforms_eventdelivery)", plan) and "Index" in plan, (
+                plan
+            )
 
 
 def test_attachments_that_wait_and_what_became_of_the_latest(client, chat, omar):
@@ -156,3 +162,63 @@ def test_attachments_that_wait_and_what_became_of_the_latest(client, chat, omar)
     assert figures["texting_attachments_waiting_since_timestamp_seconds",] == pytest.approx(since.timestamp())
     assert figures["texting_latest_attachments", "failed"] == 2
     assert figures["texting_latest_attachments", "withheld"] == 1
+
+
+def test_what_senders_measured_is_added_up(client):
+    first, second = Measurements(), Measurements()
+    first.observe("gateway_seconds", 0.03)
+    first.observe("gateway_seconds", 99)
+    second.observe("gateway_seconds", 0.025)
+    first.observe("relay_seconds", 1.5)
+    first.count("attempts", "accepted")
+    second.count("attempts", "accepted")
+    for measurements in (first, second, second):
+        measurements.write()
+    figures = read(client)
+    buckets = {key[1]: value for key, value in figures.items() if key[0] == "texting_gateway_seconds_bucket"}
+    assert (buckets["0.01"], buckets["0.025"], buckets["0.05"], buckets["20.0"], buckets["+Inf"]) == (0, 1, 2, 2, 3)
+    assert figures["texting_gateway_seconds_count",] == 3
+    assert figures["texting_gateway_seconds_sum",] == pytest.approx(99.055)
+    assert figures["texting_relay_seconds_bucket", "2.5"] == 1
+    assert figures["texting_attempts_total", "accepted"] == 2
+    assert {figures["texting_attempts_total", outcome.value] for outcome in Outcome} == {0}
+
+
+def test_why_texts_failed(client, omar):
+    make_queued(omar, status=Status.FAILED, error_kind="money", error_code="1340")
+    make_queued(omar, status=Status.FAILED, error_kind="money", error_code="1340")
+    make_queued(omar, status=Status.FAILED, error_kind="recipient", error_code="1")
+    failures = {key[1:]: value for key, value in read(client).items() if key[0] == "texting_latest_failures"}
+    assert failures == {("1340", "money"): 2, ("1", "recipient"): 1}
+
+
+def test_events_by_platform(client, platform, other_platform):
+    endpoint, _ = (
+        WebhookEndpoint.objects.create(platform=each, url="https://example.com/", secret="whsec_x")
+        for each in (platform, other_platform)
+    )
+    since = ago(minutes=7)
+    for position, status in enumerate(("waiting", "sending", "failed", "delivered")):
+        event = Event.objects.create(platform=platform, type="ping", position=position, payload="", occurred_at=since)
+        EventDelivery.objects.create(
+            event=event, endpoint=endpoint, position=position, status=status, queued_at=since,
+            due_at=ago() if status in ("waiting", "sending") else None,
+        )  # fmt: skip
+    figures = read(client)
+    mine, other = str(platform.pk), str(other_platform.pk)
+    assert (figures["texting_events_waiting", mine], figures["texting_events_failed", mine]) == (2, 1)
+    assert figures["texting_events_waiting_since_timestamp_seconds", mine] == pytest.approx(since.timestamp())
+    assert figures["texting_events_waiting", other] == 0
+    assert ("texting_events_waiting_since_timestamp_seconds", other) not in figures
+
+
+def test_signs_of_life(client):
+    assert read(client)["texting_last_heartbeat_timestamp_seconds", "sender"] == 0
+    for _ in range(2):
+        Heart(Heartbeat.Kind.SENDER).beat()
+    first, last = Heartbeat.objects.all()
+    Heartbeat.objects.filter(pk=first.pk).update(beat_at=ago(minutes=3))
+    figures = read(client)
+    assert figures["texting_last_heartbeat_timestamp_seconds", "sender"] == pytest.approx(last.beat_at.timestamp())
+    assert figures["texting_last_heartbeat_timestamp_seconds", "worker"] == 0
+    assert len([key for key in figures if key[0] == "texting_heartbeat_timestamp_seconds"]) == 2

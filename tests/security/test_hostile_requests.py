@@ -186,14 +186,15 @@ def test_nothing_is_done_in_the_admin_from_another_site(strict: Client, chat: Ch
     key = ApiKey.objects.get(prefix=key_text.partition(".")[0])
     endpoint = WebhookEndpoint.objects.create(platform=platform, url="https://example.com/x", secret="whsec_x")
     endpoints = reverse("admin:platforms_webhookendpoint_changelist")
+    hooks = reverse("admin:platforms_approvalhook_changelist")
     hook = ApprovalHook.objects.create(
         platform=platform, url="https://example.com/y", secret="whsec_y", default="block"
     )
     posts: list[tuple[str, dict[str, Any]]] = [
         (KEYS, {"action": "revoke_keys", "_selected_action": key.pk, "confirmed": "yes"}),
-        (endpoints, {"action": "rotate_secrets", "_selected_action": str(endpoint.pk)}),
+        (endpoints, {"action": "rotate_secrets", "_selected_action": str(endpoint.pk), "confirmed": "yes"}),
         (endpoints, {"action": "delete_selected", "_selected_action": str(endpoint.pk), "post": "yes"}),
-        (reverse("admin:platforms_approvalhook_changelist"), {"action": "rotate_secrets", "_selected_action": hook.pk}),
+        (hooks, {"action": "rotate_secrets", "_selected_action": hook.pk, "confirmed": "yes"}),
         (page_of(hook), {"url": "https://evil.example/", "default": "relay", "timeout_seconds": "3"}),
         (page_of(hook, "delete"), {"post": "yes"}),
         (page_of(platform), {"name": "Evil"}),
@@ -223,7 +224,7 @@ def test_what_an_operator_sees_of_a_chat_runs_no_markup(operator: Client, platfo
     assert "<script>alert" not in page and "<img src=x" not in page
 
 
-def test_the_settings_pass_djangos_deployment_check_with_no_warning_but_the_one_that_is_argued() -> None:
+def test_the_settings_pass_djangos_deployment_check_with_no_warning_but_the_one_that_is_argued(db: None) -> None:
     # Run by scripts/lint with production settings; here it finds at least that nothing is silenced beyond W008.
     from django.conf import settings
 

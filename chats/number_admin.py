@@ -6,26 +6,49 @@ from typing import Any
 import phonenumbers
 from django import forms
 from django.contrib import admin
-from django.db.models import Count, OuterRef, QuerySet, Subquery
-from django.db.models.functions import Coalesce
-from django.http import HttpRequest
+from django.contrib.admin.models import CHANGE, LogEntry
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.template.loader import render_to_string
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.html import format_html_join
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 from unfold.admin import ModelAdmin
 from unfold.decorators import display
+from unfold.paginator import InfinitePaginator
+from unfold.views import ChangeList
 
 from audit.admin_mixin import AuditedAdmin
-from chats.models import Participant, VirtualNumber
+from chats.models import VirtualNumber
+from chats.number_actions import NumberActions, State
+from chats.number_adding import NumberAdding
+from chats.number_use import (
+    LIST_DAYS,
+    PAGE_DAYS,
+    NumberState,
+    find_closest,
+    list_ailments,
+    read_states,
+    say_throttling,
+)
 from chats.services import CannotAddVirtualNumber, VirtualNumberInUse, add_virtual_number, change_number_state
-from chats.transcript import show_time
+
+# So many platforms' busiest people are shown above the list.
+_CLOSEST = 4
+_ABILITIES = ("messages_per_second", "paced_by", "can_sms", "can_mms")
 
 
 class ProblemFilter(admin.SimpleListFilter):
     """The numbers with which something is wrong at the gateway."""
 
-    title = "problem at the gateway"
+    title = gettext_lazy("problem at the gateway")
     parameter_name = "problem"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [("missing", "gone from the account"), ("unlinked", "not linked to our application")]
+        return [("missing", _("gone from the account")), ("unlinked", _("not linked to our application"))]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[VirtualNumber]) -> QuerySet[VirtualNumber]:
         if self.value() in ("missing", "unlinked"):
@@ -38,7 +61,7 @@ class VirtualNumberForm(forms.ModelForm):
         """Allocation compares it with the countries of people."""
         country: str = self.cleaned_data["country"].upper()
         if country and country not in phonenumbers.SUPPORTED_REGIONS:
-            raise forms.ValidationError("Use an ISO 3166 code of two letters, such as US.")
+            raise forms.ValidationError(_("Use an ISO 3166 code of two letters, such as US."))
         return country
 
 
@@ -64,20 +87,51 @@ class AddVirtualNumberForm(VirtualNumberForm):
                 self.add_error(None, str(error))
 
 
+class NumberList(ChangeList):
+    """The list; how its numbers fare is read for the rows of the page, and for no others."""
+
+    def get_results(self, request: HttpRequest) -> None:
+        super().get_results(request)
+        rows = list(self.result_list)
+        states = read_states(rows, days=LIST_DAYS, now=timezone.now())
+        for row in rows:
+            row.use, row.open_chats = states[row.pk], states[row.pk].open_chats
+        self.result_list = rows
+
+
 @admin.register(VirtualNumber)
-class VirtualNumberAdmin(AuditedAdmin, ModelAdmin):
+class VirtualNumberAdmin(NumberActions, NumberAdding, AuditedAdmin, ModelAdmin):
     form = ChangeVirtualNumberForm
-    list_display = ("number", "country", "state_", "platform_", "messages_per_second", "can_sms", "can_mms",
-                    "open_chats", "problem_")  # fmt: skip
+    list_display = ("number_", "state_", "platform_", "open_chats", "week", "delivered", "last_inbound", "problem_")
+    list_display_links = ("number_",)
     list_filter = ("state", ProblemFilter, "country", ("platform", admin.RelatedOnlyFieldListFilter))
+    list_select_related = ("platform",)
+    list_per_page = 50
+    list_disable_select_all = True
+    list_before_template = "chats/number_closest.html"
+    sortable_by = ("number_", "state_")
     search_fields = ("number",)
-    search_help_text = "Virtual number"
+    search_help_text = gettext_lazy("Virtual number")
+    # Nothing here counts.
+    paginator = InfinitePaginator
+    show_full_result_count = False
     show_facets = admin.ShowFacets.NEVER
-    empty_state = "No virtual numbers here. Chats need at least one."
+    empty_state = gettext_lazy(
+        "No virtual numbers here. Chats need at least one: sync with Vonage, or add those that you rent."
+    )
+    actions = ("activate_numbers", "reserve_numbers", "drain_numbers", "retire_numbers")
+    actions_list = ("add_many", "sync")
+    actions_detail = ("activate_number", "reserve_number", "drain_number", "retire_number")
+    change_form_before_template = "chats/number_state.html"
     add_fieldsets = ((None, {"fields": ("number", "country", "platform", "messages_per_second")}),)
-    fields = ("number", "state", "country", "platform", "messages_per_second", "paced_by", "can_sms",
-              "can_mms", "open_chats", "problem_", "created_at")  # fmt: skip
-    readonly_fields = ("open_chats", "problem_", "created_at")
+    fieldsets = (
+        (gettext_lazy("Who gets it"), {"fields": ("number", "state", "platform", "country", "created_at")}),
+        (gettext_lazy("What it can do, and how fast"), {"fields": _ABILITIES}),
+    )
+    readonly_fields = ("created_at",)
+
+    class Media:
+        css = {"all": ("chats/numbers.css",)}
 
     def has_delete_permission(self, request: HttpRequest, obj: VirtualNumber | None = None) -> bool:
         return False
@@ -92,46 +146,101 @@ class VirtualNumberAdmin(AuditedAdmin, ModelAdmin):
             kwargs["form"] = AddVirtualNumberForm
         return super().get_form(request, obj, change, **kwargs)
 
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
+        return NumberList
+
     def get_queryset(self, request: HttpRequest) -> QuerySet[VirtualNumber]:
-        # By the index participant_open_by_number; a join would read the participants of ended chats too.
-        open_chats = (
-            Participant.objects.filter(virtual_number=OuterRef("pk"), ended_at=None)
-            .order_by()
-            .values("virtual_number")
-            .annotate(chats=Count("chat", distinct=True))
-        )
-        return (
-            super()
-            .get_queryset(request)
-            .select_related("platform")
-            .annotate(open_chats=Coalesce(Subquery(open_chats.values("chats")), 0))
-        )
+        return super().get_queryset(request).select_related("platform")
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        if request.method == "GET" and self.has_view_permission(request):
+            extra_context = {**(extra_context or {}), "closest": find_closest(limit=_CLOSEST)}
+        return super().changelist_view(request, extra_context)
+
+    def render_change_form(
+        self,
+        request: HttpRequest,
+        context: dict[str, Any],
+        *args: Any,
+        obj: VirtualNumber | None = None,
+        **kwargs: Any,
+    ) -> HttpResponse:
+        if obj:
+            now = timezone.now()
+            state = read_states([obj], days=PAGE_DAYS, now=now)[obj.pk]
+            context |= {
+                "number_state": state,
+                "number_bars": state.draw(),
+                "number_days": PAGE_DAYS,
+                "number_ailments": list_ailments(obj, state, now=now),
+                "number_throttling": say_throttling(obj),
+                "number_closest": next(iter(find_closest(limit=1, number=obj)), None),
+                "number_chats": f"{reverse('admin:chats_chat_changelist')}?status__exact=open",
+            }
+            here = reverse(f"admin:chats_virtualnumber_{_LEADS_TO[State(obj.state)]}", args=[obj.pk])
+            context["actions_detail"] = [each for each in context["actions_detail"] if each["path"] != here]
+        return super().render_change_form(request, context, *args, obj=obj, **kwargs)
 
     def save_model(self, request: HttpRequest, obj: VirtualNumber, form: Any, change: bool) -> None:
         # The form has added a new one. Of an old one only what changed is saved: the sender paces by the row.
         if change and form.changed_data:
             obj.save(update_fields=form.changed_data)
 
+    def log_many(self, request: HttpRequest, numbers: Sequence[VirtualNumber], words: str) -> None:
+        LogEntry.objects.log_actions(request.user.pk, numbers, CHANGE, words)  # type: ignore[arg-type]
+
+    @display(description=gettext_lazy("Number"), ordering="number", header=True)
+    def number_(self, number: VirtualNumber) -> tuple[str, str]:
+        can = " + ".join(name for name, has in (("SMS", number.can_sms), ("MMS", number.can_mms)) if has)
+        rate = _("%(rate)s a second") % {"rate": f"{number.messages_per_second:g}"}
+        return number.number, " · ".join(filter(None, [number.country, can or _("no texts"), rate]))
+
     @display(
-        description="State",
+        description=gettext_lazy("State"),
         ordering="state",
         label={"active": "success", "reserved": "info", "draining": "warning", "retired": "default"},
     )
-    def state_(self, number: VirtualNumber) -> str:
-        return number.state
+    def state_(self, number: VirtualNumber) -> tuple[str, str]:
+        return number.state, number.get_state_display().partition(":")[0]
 
-    @display(description="Platform")
+    @display(description=gettext_lazy("Platform"))
     def platform_(self, number: VirtualNumber) -> str:
-        return number.platform.name if number.platform else "shared"
+        return number.platform.name if number.platform else _("shared")
 
-    @display(description="At the gateway", label={"gone": "danger", "not linked": "danger"})
-    def problem_(self, number: VirtualNumber) -> tuple[str, str] | None:
-        if number.missing_since:
-            return "gone", f"gone since {show_time(number.missing_since)}"
-        if number.unlinked_since:
-            return "not linked", f"not linked to us since {show_time(number.unlinked_since)}"
-        return None
-
-    @display(description="Open chats", ordering="open_chats")
+    @display(description=gettext_lazy("Open chats"))
     def open_chats(self, number: VirtualNumber) -> int:
         return number.open_chats  # type: ignore[attr-defined]
+
+    @display(description=gettext_lazy("Last 7 days"))
+    def week(self, number: VirtualNumber) -> SafeString | str:
+        state = _state_of(number)
+        if not state.use.highest:
+            return _("no texts")
+        return render_to_string("chats/number_bars.html", {"state": state, "bars": state.draw()})
+
+    @display(description=gettext_lazy("Delivered"))
+    def delivered(self, number: VirtualNumber) -> str:
+        return _state_of(number).rate
+
+    @display(description=gettext_lazy("Last text in"))
+    def last_inbound(self, number: VirtualNumber) -> str:
+        return _state_of(number).last_inbound
+
+    @display(description=gettext_lazy("Health"))
+    def problem_(self, number: VirtualNumber) -> SafeString | str:
+        ailments = list_ailments(number, _state_of(number), now=timezone.now())
+        if not ailments:
+            return _("fine")
+        return format_html_join("", '<span class="number-ailment number-{}">{}</span>', ailments)
+
+
+_LEADS_TO = {
+    State.ACTIVE: "activate_number",
+    State.RESERVED: "reserve_number",
+    State.DRAINING: "drain_number",
+    State.RETIRED: "retire_number",
+}
+
+
+def _state_of(number: VirtualNumber) -> NumberState:
+    return number.use  # type: ignore[attr-defined, no-any-return]

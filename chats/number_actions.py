@@ -161,6 +161,9 @@ def _foretell(
     if not others:
         yield _("Nothing would change: that is what they are.")
         return
+    if not movable:
+        yield _("Nothing would change: chats that have not ended use them. Drain them, and retire them later.")
+        return
     going_on = (
         ngettext(
             "The chat on it that has not ended goes on as before.",
@@ -188,7 +191,7 @@ def _foretell(
             yield _("No new chat gets them; when the last of their chats has ended, they can be retired.")
             yield going_on
         case State.RETIRED:
-            yield _("Retired numbers take no chats any more. What people text to them is answered by nobody they know.")
+            yield _("Retired numbers take no chats any more, and what people text to them reaches nobody.")
             if in_use := len(others) - len(movable):
                 yield ngettext(
                     "%(count)s is left as it is: chats that have not ended use it. Drain it first.",

@@ -102,7 +102,7 @@ class NumberList(ChangeList):
 @admin.register(VirtualNumber)
 class VirtualNumberAdmin(NumberActions, NumberAdding, AuditedAdmin, ModelAdmin):
     form = ChangeVirtualNumberForm
-    list_display = ("number_", "state_", "platform_", "open_chats", "week", "delivered", "last_inbound", "problem_")
+    list_display = ("number_", "state_", "platform_", "problem_", "open_chats", "week", "delivered", "last_inbound")
     list_display_links = ("number_",)
     list_filter = ("state", ProblemFilter, "country", ("platform", admin.RelatedOnlyFieldListFilter))
     list_select_related = ("platform",)
@@ -192,7 +192,7 @@ class VirtualNumberAdmin(NumberActions, NumberAdding, AuditedAdmin, ModelAdmin):
     @display(description=gettext_lazy("Number"), ordering="number", header=True)
     def number_(self, number: VirtualNumber) -> tuple[str, str]:
         can = " + ".join(name for name, has in (("SMS", number.can_sms), ("MMS", number.can_mms)) if has)
-        rate = _("%(rate)s a second") % {"rate": f"{number.messages_per_second:g}"}
+        rate = _("%(rate)s/s") % {"rate": f"{number.messages_per_second:g}"}
         return number.number, " · ".join(filter(None, [number.country, can or _("no texts"), rate]))
 
     @display(

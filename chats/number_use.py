@@ -7,13 +7,13 @@ from uuid import UUID
 
 from django.db.models import F, Q
 from django.utils.formats import date_format, number_format
+from django.utils.timezone import localtime
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from chats.models import VirtualNumber, mask
 from chats.number_models import NumberHealth, PoolForecast
 from chats.services import count_chats
-from chats.transcript import show_time
 from messaging.number_health import DayOfNumber, UseOfNumber, read_use
 
 LIST_DAYS = 7
@@ -77,14 +77,14 @@ class NumberState:
     @property
     def last_inbound(self) -> str:
         if self.health and self.health.last_inbound_at:
-            return str(show_time(self.health.last_inbound_at))
+            return say_moment(self.health.last_inbound_at)
         # Before anybody noted the time, the books did the day.
-        return date_format(self.use.last_inbound_day, "j M Y") if self.use.last_inbound_day else _("none yet")
+        return date_format(self.use.last_inbound_day, "j M") if self.use.last_inbound_day else _("none yet")
 
     @property
     def last_receipt(self) -> str:
         moment = self.health and self.health.last_receipt_at
-        return str(show_time(moment)) if moment else _("none yet")
+        return say_moment(moment) if moment else _("none yet")
 
     def draw(self) -> list[Bar]:
         highest = self.use.highest or 1
@@ -136,17 +136,22 @@ def list_ailments(number: VirtualNumber, state: NumberState | None, *, now: date
     """Return what is wrong with a number, the worst first, each with a tone; nothing when all is well."""
     found = []
     if number.missing_since:
-        found.append(("danger", _("gone since %(time)s") % {"time": show_time(number.missing_since)}))
+        found.append(("danger", _("gone since %(time)s") % {"time": say_moment(number.missing_since)}))
     if number.unlinked_since:
-        found.append(("danger", _("not linked to us since %(time)s") % {"time": show_time(number.unlinked_since)}))
+        found.append(("danger", _("not linked to us since %(time)s") % {"time": say_moment(number.unlinked_since)}))
     if state and state.is_poor:
         found.append(("danger", _("only %(rate)s delivered") % {"rate": state.rate}))
     if number.throttled_at:
         if number.next_send_at > now:
-            found.append(("warning", _("cools down until %(time)s") % {"time": show_time(number.next_send_at)}))
+            found.append(("warning", _("cools down until %(time)s") % {"time": say_moment(number.next_send_at)}))
         elif (now - number.throttled_at).days < 1:
             found.append(("warning", say_throttling(number)))
     return found
+
+
+def say_moment(moment: datetime) -> str:
+    """Return a time to the minute, in one piece that does not wrap in a narrow column."""
+    return date_format(localtime(moment), "j M, H:i").replace(" ", "\N{NO-BREAK SPACE}")
 
 
 def say_throttling(number: VirtualNumber) -> str:
@@ -155,7 +160,7 @@ def say_throttling(number: VirtualNumber) -> str:
         return _("never told to slow down")
     times = ngettext("told to slow down once, at %(time)s", "told to slow down %(times)s times, last at %(time)s",
                      number.throttled_times)  # fmt: skip
-    return times % {"times": number_format(number.throttled_times), "time": show_time(number.throttled_at)}
+    return times % {"times": number_format(number.throttled_times), "time": say_moment(number.throttled_at)}
 
 
 def _draw(day: DayOfNumber, *, x: float, width: float, highest: int) -> Bar:

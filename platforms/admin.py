@@ -11,28 +11,29 @@ from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.models import Group, User
 from django.db import transaction
 from django.db.models import Count, Q, QuerySet
+from django.forms import Script
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.templatetags.static import static
 from django.urls import reverse
 from django.utils import timezone
 from rest_framework_api_key.models import APIKey as UnusedAPIKey
-from unfold.admin import ModelAdmin, TabularInline
+from unfold.admin import ModelAdmin
 from unfold.decorators import action, display
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
 from audit.admin_mixin import AuditedAdmin
 from audit.log import operator_of, record
 from audit.models import Action
-from messaging.segments import measure
 from messaging.wording import ENGLISH
-from messaging.writing import preview
 
 # Its pages are registered by being imported.
 from platforms import approval_admin, event_admin  # noqa: F401
-from platforms.models import ApiKey, Platform, Template
+from platforms.models import ApiKey, Platform
+from platforms.platform_page import FIELDSETS, PlatformPage
 from platforms.services import create_api_key, create_platform, revoke_api_key
-from platforms.templates import TemplateKind, normalize_language, validate_no_phone_number
+from platforms.template_admin import TemplateInline, TemplatePreview
+from platforms.templates import normalize_language, validate_no_phone_number
 
 # The library's own keys open nothing here.
 admin.site.unregister(UnusedAPIKey)
@@ -95,56 +96,23 @@ class PlatformForm(forms.ModelForm):
         return normalize_language(self.cleaned_data["language"]) or ENGLISH
 
 
-class TemplateForm(forms.ModelForm):
-    def clean_language(self) -> str:
-        return normalize_language(self.cleaned_data["language"])
-
-
-# What fields stand for in a preview.
-_EXAMPLES = {"name": "Sara", "counterpart": "Omar", "former": "Bob", "reference": "booking-12"}
-
-
-class TemplateInline(TabularInline):
-    model = Template
-    form = TemplateForm
-    extra = 0
-    fields = ("kind", "language", "side", "text", "preview")
-    readonly_fields = ("preview",)
-
-    @display(description="As Sara reads it")
-    def preview(self, template: Template) -> str:
-        if template.kind not in TemplateKind or template._state.adding:
-            return "-"
-        text = preview(
-            kind=TemplateKind(template.kind),
-            text=template.text,
-            language=template.language,
-            side=template.side,
-            platform=template.platform,
-            fields=_EXAMPLES,
-        )
-        measured = measure(text)
-        segments = "1 segment" if measured.segments == 1 else f"{measured.segments} segments"
-        return f"{text} ({segments} of {measured.encoding}, room for {measured.characters_left} more characters)"
-
-
 @admin.register(Platform)
-class PlatformAdmin(AuditedAdmin, ModelAdmin):
+class PlatformAdmin(PlatformPage, TemplatePreview, AuditedAdmin, ModelAdmin):
     form = PlatformForm
     inlines = (TemplateInline,)
     list_display = ("name", "own_introduction", "keys", "created_at")
     search_fields = ("name",)
     empty_state = "No platforms yet. Add one to get an API key."
-    fields = ("name", "introduction", "language", "cool_down_hours", "keep_for_days", "texts_expire_after_minutes",
-              "passes_on_files", "opt_out_scope", "cancel_words_stop", "asks_confirmation", "quiet_from", "quiet_until",
-              "phone_numbers_in_texts", "emails_in_texts", "links_in_texts", "handles_in_texts",
-              "allowed_countries", "texts_per_minute", "texts_per_day",
-              "expiring_minutes", "reads_per_minute", "writes_per_minute", "chats_per_day", "records_events",
-              "created_at")  # fmt: skip
+    change_form_outer_before_template = "platforms/platform_panels.html"
+    fieldsets = FIELDSETS
     readonly_fields = ("created_at",)
 
     def has_delete_permission(self, request: HttpRequest, obj: Platform | None = None) -> bool:
         return False
+
+    class Media:
+        css = {"all": ("platforms/platform.css",)}
+        js = (Script("platforms/preview.js", type="module"),)
 
     def get_readonly_fields(self, request: HttpRequest, obj: Platform | None = None) -> tuple[str, ...]:
         return self.readonly_fields

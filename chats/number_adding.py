@@ -102,7 +102,7 @@ class NumberAdding:
 
     def has_sync_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         user = request.user
-        return user.has_perm("chats.add_virtualnumber") and user.has_perm("chats.change_virtualnumber")  # type: ignore[union-attr]
+        return user.has_perm("chats.add_virtualnumber") and user.has_perm("chats.change_virtualnumber")
 
     # --- A list ----------------------------------------------------------------------------------------------------
 

@@ -92,7 +92,7 @@ class NumberList(ChangeList):
 
     def get_results(self, request: HttpRequest) -> None:
         super().get_results(request)
-        rows = list(self.result_list)
+        rows: list[Any] = list(self.result_list)  # type: ignore[has-type]
         states = read_states(rows, days=LIST_DAYS, now=timezone.now())
         for row in rows:
             row.use, row.open_chats = states[row.pk], states[row.pk].open_chats
@@ -102,7 +102,7 @@ class NumberList(ChangeList):
 @admin.register(VirtualNumber)
 class VirtualNumberAdmin(NumberActions, NumberAdding, AuditedAdmin, ModelAdmin):
     form = ChangeVirtualNumberForm
-    list_display = ("number_", "state_", "platform_", "problem_", "open_chats", "week", "delivered", "last_inbound")
+    list_display = ("number_", "state_", "problem_", "open_chats", "week", "delivered", "last_inbound")
     list_display_links = ("number_",)
     list_filter = ("state", ProblemFilter, "country", ("platform", admin.RelatedOnlyFieldListFilter))
     list_select_related = ("platform",)
@@ -193,7 +193,8 @@ class VirtualNumberAdmin(NumberActions, NumberAdding, AuditedAdmin, ModelAdmin):
     def number_(self, number: VirtualNumber) -> tuple[str, str]:
         can = " + ".join(name for name, has in (("SMS", number.can_sms), ("MMS", number.can_mms)) if has)
         rate = _("%(rate)s/s") % {"rate": f"{number.messages_per_second:g}"}
-        return number.number, " · ".join(filter(None, [number.country, can or _("no texts"), rate]))
+        whose = number.platform.name if number.platform else _("shared")
+        return number.number, " · ".join(filter(None, [whose, number.country, can or _("no texts"), rate]))
 
     @display(
         description=gettext_lazy("State"),
@@ -202,10 +203,6 @@ class VirtualNumberAdmin(NumberActions, NumberAdding, AuditedAdmin, ModelAdmin):
     )
     def state_(self, number: VirtualNumber) -> tuple[str, str]:
         return number.state, number.get_state_display().partition(":")[0]
-
-    @display(description=gettext_lazy("Platform"))
-    def platform_(self, number: VirtualNumber) -> str:
-        return number.platform.name if number.platform else _("shared")
 
     @display(description=gettext_lazy("Open chats"))
     def open_chats(self, number: VirtualNumber) -> int:
@@ -243,4 +240,4 @@ _LEADS_TO = {
 
 
 def _state_of(number: VirtualNumber) -> NumberState:
-    return number.use  # type: ignore[attr-defined, no-any-return]
+    return number.use  # type: ignore[attr-defined]

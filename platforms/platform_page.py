@@ -121,7 +121,7 @@ class PlatformPage:
                 "panel_keys": _list_keys(request, obj),
                 "panel_endpoints": _list_endpoints(request, obj),
             }
-        return super().render_change_form(request, context, *args, obj=obj, **kwargs)  # type: ignore[misc, no-any-return]
+        return super().render_change_form(request, context, *args, obj=obj, **kwargs)  # type: ignore[misc]
 
     def redeliver_to_endpoint(self, request: HttpRequest, platform_id: UUID, endpoint_id: UUID) -> HttpResponse:
         """Say what would be delivered again; posted, do it."""

@@ -341,7 +341,7 @@ def test_the_page_of_a_number_takes_a_handful_of_queries(operator: Client, platf
         ("activate", "active", "New chats are given these numbers from now on."),
         ("reserve", "reserved", "only when a platform asks for them by name"),
         ("drain", "draining", "No new chat gets them"),
-        ("retire", "retired", "Retired numbers take no chats any more."),
+        ("retire", "retired", "Retired numbers take no chats any more, and what people text to them reaches nobody."),
     ],
 )
 def test_numbers_are_moved_after_a_confirmation(

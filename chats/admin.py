@@ -1,4 +1,4 @@
-"""The operator's pages of chats and virtual numbers; only the services change a chat or add a number."""
+"""The operator's pages of chats; only the services change a chat."""
 
 import json
 from collections.abc import Iterable, Sequence
@@ -11,8 +11,7 @@ from django.contrib import admin, messages
 from django.contrib.admin.views.main import PAGE_VAR, SEARCH_VAR
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
-from django.db.models import Count, OuterRef, Prefetch, QuerySet, Subquery
-from django.db.models.functions import Coalesce
+from django.db.models import OuterRef, Prefetch, QuerySet, Subquery
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, StreamingHttpResponse
 from django.template.response import TemplateResponse
 from django.urls import reverse
@@ -25,22 +24,19 @@ from unfold.decorators import action, display
 from unfold.widgets import UnfoldAdminTextInputWidget
 
 from audit.models import Action
+
+# Its pages are registered by being imported.
+from chats import number_admin  # noqa: F401
 from chats.conversation_admin import ConversationPages
 from chats.csv_export import stream_csv
 from chats.list_filters import StartedFilter, VirtualNumberFilter, find_virtual_number
-from chats.models import Chat, Participant, VirtualNumber
+from chats.models import Chat, Participant
 from chats.restriction_admin import RestrictionActions
 from chats.revealing import RevealsNumbers
-from chats.services import (
-    CannotAddVirtualNumber,
-    VirtualNumberInUse,
-    add_virtual_number,
-    change_number_state,
-    end_chat,
-)
+from chats.services import end_chat
 from chats.transcript import hide_numbers, name_of, short_id, show_number, show_time
 from messaging.models import Message
-from operators.desk_admin import DeskAdmin, ReadOnlyAdmin, UncountedList
+from operators.desk_admin import ReadOnlyAdmin, UncountedList
 from operators.masking import READS_TEXTS, SEES_MASKED_NUMBERS, sees_masked_numbers
 from platforms.models import Platform
 from platforms.templates import validate_no_phone_number
@@ -292,129 +288,6 @@ class ChatAdmin(ConversationPages, RevealsNumbers, ReadOnlyAdmin, UncountedList,
     def metadata_(self, chat: Chat) -> str:
         text = json.dumps(chat.metadata, indent=2, ensure_ascii=False) if chat.metadata else ""
         return format_html("<pre>{}</pre>", hide_numbers(text, _numbers_of(chat))) if text else ""
-
-
-class ProblemFilter(admin.SimpleListFilter):
-    """The numbers with which something is wrong at the gateway."""
-
-    title = _("problem at the gateway")
-    parameter_name = "problem"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [
-            ("missing", gettext("gone from the account")),
-            ("unlinked", gettext("not linked to our application")),
-        ]
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[VirtualNumber]) -> QuerySet[VirtualNumber]:
-        if self.value() in ("missing", "unlinked"):
-            return queryset.filter(**{f"{self.value()}_since__isnull": False})
-        return queryset
-
-
-class VirtualNumberForm(forms.ModelForm):
-    def clean_country(self) -> str:
-        """Allocation compares it with the countries of people."""
-        country: str = self.cleaned_data["country"].upper()
-        if country and country not in phonenumbers.SUPPORTED_REGIONS:
-            raise forms.ValidationError(gettext("Use an ISO 3166 code of two letters, such as US."))
-        return country
-
-
-class ChangeVirtualNumberForm(VirtualNumberForm):
-    def _post_clean(self) -> None:
-        # As below: within the transaction of the request, and only when all else is well.
-        super()._post_clean()  # type: ignore[misc]
-        if not self.errors and "state" in self.changed_data:
-            try:
-                change_number_state(number_id=self.instance.pk, state=self.cleaned_data["state"])
-            except VirtualNumberInUse as error:
-                self.add_error("state", str(error))
-
-
-class AddVirtualNumberForm(VirtualNumberForm):
-    def _post_clean(self) -> None:
-        # The last check is the service's, and only trying tells: within the transaction of the request.
-        super()._post_clean()  # type: ignore[misc]
-        if not self.errors:
-            try:
-                self.instance = add_virtual_number(**self.cleaned_data)
-            except CannotAddVirtualNumber as error:
-                self.add_error(None, str(error))
-
-
-@admin.register(VirtualNumber)
-class VirtualNumberAdmin(DeskAdmin):
-    form = ChangeVirtualNumberForm
-    list_display = ("number", "country", "state_", "platform_", "messages_per_second", "can_sms", "can_mms",
-                    "open_chats", "problem_")  # fmt: skip
-    list_filter = ("state", ProblemFilter, "country", ("platform", admin.RelatedOnlyFieldListFilter))
-    search_fields = ("number",)
-    search_help_text = _("Virtual number")
-    show_facets = admin.ShowFacets.NEVER
-    empty_state = _("No virtual numbers here. Chats need at least one.")
-    add_fieldsets = ((None, {"fields": ("number", "country", "platform", "messages_per_second")}),)
-    fields = ("number", "state", "country", "platform", "messages_per_second", "paced_by", "can_sms",
-              "can_mms", "open_chats", "problem_", "created_at")  # fmt: skip
-    readonly_fields = ("open_chats", "problem_", "created_at")
-
-    def has_delete_permission(self, request: HttpRequest, obj: VirtualNumber | None = None) -> bool:
-        return False
-
-    def get_readonly_fields(self, request: HttpRequest, obj: VirtualNumber | None = None) -> Sequence[str]:
-        return (*self.readonly_fields, "number") if obj else ()
-
-    def get_form(
-        self, request: HttpRequest, obj: VirtualNumber | None = None, change: bool = False, **kwargs: Any
-    ) -> Any:
-        if not change:
-            kwargs["form"] = AddVirtualNumberForm
-        return super().get_form(request, obj, change, **kwargs)
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet[VirtualNumber]:
-        # By the index participant_open_by_number; a join would read the participants of ended chats too.
-        open_chats = (
-            Participant.objects.filter(virtual_number=OuterRef("pk"), ended_at=None)
-            .order_by()
-            .values("virtual_number")
-            .annotate(chats=Count("chat", distinct=True))
-        )
-        return (
-            super()
-            .get_queryset(request)
-            .select_related("platform")
-            .annotate(open_chats=Coalesce(Subquery(open_chats.values("chats")), 0))
-        )
-
-    def save_model(self, request: HttpRequest, obj: VirtualNumber, form: Any, change: bool) -> None:
-        # The form has added a new one. Of an old one only what changed is saved: the sender paces by the row.
-        if change and form.changed_data:
-            obj.save(update_fields=form.changed_data)
-
-    @display(
-        description=_("State"),
-        ordering="state",
-        label={"active": "success", "reserved": "info", "draining": "warning", "retired": "default"},
-    )
-    def state_(self, number: VirtualNumber) -> tuple[str, str]:
-        return number.state, number.get_state_display().partition(":")[0]
-
-    @display(description=_("Platform"))
-    def platform_(self, number: VirtualNumber) -> str:
-        return number.platform.name if number.platform else gettext("shared")
-
-    @display(description=_("At the gateway"), label={"gone": "danger", "not linked": "danger"})
-    def problem_(self, number: VirtualNumber) -> tuple[str, str] | None:
-        if number.missing_since:
-            return "gone", gettext("gone since %(time)s") % {"time": show_time(number.missing_since)}
-        if number.unlinked_since:
-            since = {"time": show_time(number.unlinked_since)}
-            return "not linked", gettext("not linked to us since %(time)s") % since
-        return None
-
-    @display(description=_("Open chats"), ordering="open_chats")
-    def open_chats(self, number: VirtualNumber) -> int:
-        return number.open_chats  # type: ignore[attr-defined]
 
 
 def _may_be_number(text: str) -> bool:

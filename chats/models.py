@@ -6,6 +6,8 @@ from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Coalesce, Now
 
+# Kept in a module of their own.
+from chats.number_models import NumberHealth, PoolForecast  # noqa: F401
 from platforms.models import DisclosureRule, Platform
 from platforms.templates import LONGEST_TAG
 from proxy_project.encryption import UNREADABLE, EncryptedJSONField, EncryptedTextField
@@ -70,6 +72,10 @@ class VirtualNumber(models.Model):
     )
     # Pacing by segments: when each of the last second was sent. Only the sender changes it.
     segments_sent_at = ArrayField(models.DateTimeField(), null=True, blank=True, editable=False)
+    # When the carrier last said "slow down" to a text from it, and how often, each within a day of the one before.
+    # Only the sender moves them (messaging.claims).
+    throttled_at = models.DateTimeField(null=True, editable=False)
+    throttled_times = models.PositiveIntegerField(default=0, db_default=0, editable=False)
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:

@@ -10,7 +10,7 @@ from django.db.models import Q, QuerySet
 
 from chats.models import VirtualNumber
 from platforms.models import Platform
-from proxy_project.sql import execute_prepared
+from proxy_project.sql import execute_planned, execute_prepared
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,6 +61,47 @@ _FORECAST = f"""
            ) AS people), 0)
 """
 
+# What people hold counts whichever platform's chat it is for: an inbound text names no platform. As chats.allocation
+# reckons, but that two people who cool down from a number together may have it again.
+_LOOK = """
+    WITH one AS MATERIALIZED (
+        SELECT chat.platform_id, person.id, person.phone_digest, person.virtual_number_id
+          FROM platforms_platform AS platform
+          JOIN chats_chat AS chat ON chat.platform_id = platform.id
+          JOIN chats_participant AS person ON person.chat_id = chat.id
+         CROSS JOIN LATERAL (
+                   SELECT %(now)s - interval '1 hour' * COALESCE(platform.cool_down_hours, %(hours)s::float) AS since
+               ) AS cooling
+         WHERE (chat.ended_at IS NULL OR chat.ended_at > since) AND (person.ended_at IS NULL OR person.ended_at > since)
+    ),
+    usable AS MATERIALIZED (
+        SELECT id, platform_id FROM chats_virtualnumber WHERE state = 'active' AND can_sms
+    ),
+    held AS (
+        SELECT DISTINCT phone_digest, usable.id, usable.platform_id AS owner_id
+          FROM one JOIN usable ON usable.id = virtual_number_id
+    ),
+    busiest AS (
+        SELECT DISTINCT ON (platform_id) platform_id, person_id, count(*) AS numbers
+          FROM (SELECT platform_id, phone_digest, (array_agg(id ORDER BY id DESC))[1] AS person_id
+                  FROM one GROUP BY 1, 2) AS person
+          JOIN held USING (phone_digest)
+         WHERE owner_id IS NULL OR owner_id = platform_id
+         GROUP BY platform_id, person_id
+         ORDER BY platform_id, count(*) DESC, person_id
+    )
+    INSERT INTO chats_poolforecast (platform_id, numbers, held_by_busiest_person, busiest_person_id, looked_at)
+    SELECT platform.id, (SELECT count(*) FROM usable WHERE platform_id IS NULL) + COALESCE(own.numbers, 0),
+           COALESCE(busiest.numbers, 0), person_id, %(now)s
+      FROM platforms_platform AS platform
+      LEFT JOIN busiest ON busiest.platform_id = platform.id
+      LEFT JOIN (SELECT platform_id, count(*) AS numbers FROM usable GROUP BY 1) AS own ON own.platform_id = platform.id
+     ORDER BY platform.id
+    ON CONFLICT (platform_id) DO UPDATE
+       SET numbers = excluded.numbers, held_by_busiest_person = excluded.held_by_busiest_person,
+           busiest_person_id = excluded.busiest_person_id, looked_at = excluded.looked_at
+"""
+
 
 def find_pool(*, platform: Platform) -> QuerySet[VirtualNumber]:
     """Return the virtual numbers that are or were for chats of `platform`: its own, and those that all share."""
@@ -80,6 +121,11 @@ def forecast_pool(*, platform: Platform, now: datetime) -> Forecast:
     """Return how far the pool reaches, as far as the platform's own chats tell: other platforms' are not counted."""
     [(numbers, held)] = execute_prepared(_FORECAST, _describe(platform, now))
     return Forecast(numbers=numbers, held_by_busiest_person=held)
+
+
+def look_at_pools(*, now: datetime) -> None:
+    """Note, for the pages of operators, how far the numbers reach for each platform, and for whom the least."""
+    execute_planned(_LOOK, {"now": now, "hours": float(settings.COOL_DOWN_HOURS)})
 
 
 def _describe(platform: Platform, now: datetime) -> dict[str, object]:

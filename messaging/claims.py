@@ -350,9 +350,11 @@ _NOT_ACCEPTED = """
 """
 _COOL_DOWN = """
     UPDATE chats_virtualnumber AS number
-       SET next_send_at = GREATEST(next_send_at, now() + throttled.wait * interval '1 second')
-      FROM (SELECT id, max(wait) AS wait FROM unnest(%(ids)s::uuid[], %(waits)s::float[]) AS t (id, wait) GROUP BY id)
-           AS throttled
+       SET next_send_at = GREATEST(next_send_at, now() + throttled.wait * interval '1 second'),
+           throttled_times = times + CASE WHEN throttled_at > now() - interval '1 day' THEN throttled_times ELSE 0 END,
+           throttled_at = now()
+      FROM (SELECT id, max(wait) AS wait, count(*) AS times
+              FROM unnest(%(ids)s::uuid[], %(waits)s::float[]) AS t (id, wait) GROUP BY id) AS throttled
      WHERE number.id = throttled.id
 """
 

@@ -77,6 +77,14 @@ _LONGEST_TEXT = 40
 _WORD = re.compile(r"[^\W_]+")
 
 
+def list_stop_words(*, booking_words: bool) -> dict[str, list[str]]:
+    """Return the words that opt out, by language (BCP 47); with `booking_words`, those about a booking as well."""
+    return {
+        language: [*words.split(", "), *(_BOOKING[language].split(", ") if booking_words else [])]
+        for language, words in _STOP.items()
+    }
+
+
 def read_keyword(text: str, *, booking_words: bool) -> Keyword | None:
     """Return what a text asks of us, or None for a text that is for the counterpart.
 

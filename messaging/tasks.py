@@ -9,6 +9,7 @@ from procrastinate import RetryStrategy
 from procrastinate.contrib.django import app
 
 from chats.number_sync import SuspiciousAnswer, sync_virtual_numbers
+from chats.pool import look_at_pools
 from messaging.approvals import ASK
 from messaging.asking import ask_platforms
 from messaging.balance import is_balance_due, read_balance
@@ -18,6 +19,7 @@ from messaging.gateways.vonage_media import fetch_media as fetch_from_vonage
 from messaging.keeping.retention import erase_old_chats, erase_opt_outs_of_strangers, erase_strangers
 from messaging.media.fetching import fetch_due_media
 from messaging.media.forgetting import forget_expired_media
+from messaging.number_health import note_health
 from messaging.parts import forget_joined_parts, relay_overdue_parts
 from messaging.usage import count_usage
 from proxy_project.jobs import wake_worker
@@ -89,6 +91,15 @@ def erase_what_is_old(timestamp: int) -> None:
 def keep_books(timestamp: int) -> None:
     """Count, every ten minutes, the texts that are older than an hour into the books of GET /usage."""
     count_usage()
+
+
+@app.periodic(cron="*/5 * * * *")
+@app.task(queueing_lock="look_at_numbers", pass_context=False)
+def look_at_numbers(timestamp: int) -> None:
+    """Note, every five minutes, how virtual numbers fare and how far they reach, for the pages of operators."""
+    now = timezone.now()
+    note_health(now=now)
+    look_at_pools(now=now)
 
 
 @app.periodic(cron="*/10 * * * *")

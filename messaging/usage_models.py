@@ -43,6 +43,8 @@ class UsageDay(models.Model):
         indexes = (
             # GET /usage: a platform's days.
             models.Index(fields=["platform", "day"], name="usage_by_day"),
+            # The admin: the days of a virtual number.
+            models.Index(fields=["virtual_number", "day"], name="usage_by_number"),
             # The worker: the late changes that are to be added up.
             models.Index(fields=["day"], condition=Q(is_late=True), name="usage_late"),
         )

@@ -212,10 +212,12 @@ def preview(
     fields: Mapping[str, str],
 ) -> str:
     """Return what somebody would be told by a template `text`, or without one by what is there, with these fields."""
-    templates = read_templates(platform_ids=[platform.pk], kinds=[kind]).get(platform.pk, [])
-    if text is not None:
+    templates = (
+        read_templates(platform_ids=[platform.pk], kinds=[kind]).get(platform.pk, [])
+        if text is None
         # As if it had been saved; it then comes before any other.
-        templates = [Template(kind=kind, language=language, side=side, text=text)]
+        else [Template(kind=kind, language=language, side=side, text=text)]
+    )
     values = {"platform": platform.name, **{name: show_value(value) for name, value in fields.items()}}
     reader = Reader(language=language, side=side or 0, values=values)
     return write(kind=kind, reader=reader, platform=platform, templates=templates)

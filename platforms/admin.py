@@ -8,6 +8,7 @@ from django.apps import apps
 from django.contrib import admin, messages
 from django.db import transaction
 from django.db.models import Count, Q, QuerySet
+from django.forms import Script
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.templatetags.static import static
@@ -16,21 +17,20 @@ from django.utils import timezone
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 from rest_framework_api_key.models import APIKey as UnusedAPIKey
-from unfold.admin import TabularInline
 from unfold.decorators import action, display
 
 from audit.log import operator_of, record
 from audit.models import Action
-from messaging.segments import measure
 from messaging.wording import ENGLISH
-from messaging.writing import preview
 from operators.desk_admin import DeskAdmin
 
 # Its pages are registered by being imported.
 from platforms import approval_admin, event_admin  # noqa: F401
-from platforms.models import ApiKey, Platform, Template
+from platforms.models import ApiKey, Platform
+from platforms.platform_page import FIELDSETS, PlatformPage
 from platforms.services import create_api_key, create_platform, revoke_api_key
-from platforms.templates import TemplateKind, normalize_language, validate_no_phone_number
+from platforms.template_admin import TemplateInline, TemplatePreview
+from platforms.templates import normalize_language, validate_no_phone_number
 
 # The library's own keys open nothing here.
 admin.site.unregister(UnusedAPIKey)
@@ -91,60 +91,23 @@ class PlatformForm(forms.ModelForm):
         return normalize_language(self.cleaned_data["language"]) or ENGLISH
 
 
-class TemplateForm(forms.ModelForm):
-    def clean_language(self) -> str:
-        return normalize_language(self.cleaned_data["language"])
-
-
-# What fields stand for in a preview.
-_EXAMPLES = {"name": "Sara", "counterpart": "Omar", "former": "Bob", "reference": "booking-12"}
-
-
-class TemplateInline(TabularInline):
-    model = Template
-    form = TemplateForm
-    extra = 0
-    fields = ("kind", "language", "side", "text", "preview")
-    readonly_fields = ("preview",)
-
-    @display(description=_("As Sara reads it"))
-    def preview(self, template: Template) -> str:
-        if template.kind not in TemplateKind or template._state.adding:
-            return "-"
-        text = preview(
-            kind=TemplateKind(template.kind),
-            text=template.text,
-            language=template.language,
-            side=template.side,
-            platform=template.platform,
-            fields=_EXAMPLES,
-        )
-        measured = measure(text)
-        cost = ngettext(
-            "%(segments)s segment of %(encoding)s, room for %(left)s more characters",
-            "%(segments)s segments of %(encoding)s, room for %(left)s more characters",
-            measured.segments,
-        ) % {"segments": measured.segments, "encoding": measured.encoding, "left": measured.characters_left}
-        return f"{text} ({cost})"
-
-
 @admin.register(Platform)
-class PlatformAdmin(DeskAdmin):
+class PlatformAdmin(PlatformPage, TemplatePreview, DeskAdmin):
     form = PlatformForm
     inlines = (TemplateInline,)
     list_display = ("name", "own_introduction", "keys", "created_at")
     search_fields = ("name",)
     empty_state = _("No platforms yet. Add one to get an API key.")
-    fields = ("name", "introduction", "language", "cool_down_hours", "keep_for_days", "texts_expire_after_minutes",
-              "passes_on_files", "opt_out_scope", "cancel_words_stop", "asks_confirmation", "quiet_from", "quiet_until",
-              "phone_numbers_in_texts", "emails_in_texts", "links_in_texts", "handles_in_texts",
-              "allowed_countries", "texts_per_minute", "texts_per_day",
-              "expiring_minutes", "reads_per_minute", "writes_per_minute", "chats_per_day", "records_events",
-              "created_at")  # fmt: skip
+    change_form_outer_before_template = "platforms/platform_panels.html"
+    fieldsets = FIELDSETS
     readonly_fields = ("created_at",)
 
     def has_delete_permission(self, request: HttpRequest, obj: Platform | None = None) -> bool:
         return False
+
+    class Media:
+        css = {"all": ("platforms/platform.css",)}
+        js = (Script("platforms/preview.js", type="module"),)
 
     def get_readonly_fields(self, request: HttpRequest, obj: Platform | None = None) -> tuple[str, ...]:
         return self.readonly_fields

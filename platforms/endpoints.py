@@ -16,6 +16,8 @@ from proxy_project import public_http
 from proxy_project.sql import execute_prepared
 
 MAX_ENDPOINTS = 10
+# So many failed deliveries are queued again at once, the oldest first.
+REDELIVERED_AT_ONCE = 10_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,6 +141,14 @@ _REDELIVER = """
      WHERE delivery.status <> 'sending'
     RETURNING event_id, endpoint_id, chat_id
 """
+_REDELIVER_FAILED = """
+    UPDATE platforms_eventdelivery
+       SET status = 'waiting', attempts = 0, due_at = now(), queued_at = now(), error = ''
+     WHERE status = 'failed' AND id = ANY (ARRAY(
+               SELECT id FROM platforms_eventdelivery WHERE endpoint_id = %(endpoint_id)s AND status = 'failed'
+                ORDER BY position LIMIT %(limit)s FOR NO KEY UPDATE SKIP LOCKED))
+    RETURNING id
+"""
 # They waited for as long as the one that is delivered again.
 _LET_GO = """
     UPDATE platforms_eventdelivery SET due_at = now()
@@ -166,4 +176,18 @@ def redeliver(*, event_ids: Sequence[UUID]) -> int:
         if not queued and not execute_prepared(_TAKERS, {"ids": list(event_ids)}):
             raise NoEndpoint("There is no endpoint that is switched on and takes this type of event.")
         wake_deliveries()
+    return len(queued)
+
+
+def redeliver_failed(*, endpoint: WebhookEndpoint) -> int:
+    """Deliver again what this endpoint, and no other, has not taken; return how many deliveries were queued.
+
+    Raises EndpointDisabled.
+    """
+    if not endpoint.is_enabled:
+        raise EndpointDisabled("The endpoint is switched off.")
+    with transaction.atomic():
+        queued = execute_prepared(_REDELIVER_FAILED, {"endpoint_id": endpoint.pk, "limit": REDELIVERED_AT_ONCE})
+        if queued:
+            wake_deliveries()
     return len(queued)

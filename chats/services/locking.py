@@ -14,6 +14,8 @@ from proxy_project.sql import execute_prepared
 Decided = TypeVar("Decided")
 
 _ATTEMPTS = 5
+# Shared by all who lock people, and held alone by who locks everybody.
+_EVERYBODY = int.from_bytes(b"everyone", "big")
 _RACES = ("open_chat_is_named_by_both_numbers", "chat_reference_is_unique")
 
 
@@ -47,7 +49,20 @@ def lock_people(*digests: bytes) -> None:
     """Make other transactions that want one of `digests` wait for this one; sorted, so none deadlock."""
     numbers = sorted({int.from_bytes(digest[:8], "big", signed=True) for digest in digests})
     with connection.cursor() as cursor:
-        cursor.execute("SELECT count(pg_advisory_xact_lock(key)) FROM unnest(%s::bigint[]) AS keys (key)", [numbers])
+        cursor.execute(
+            "SELECT count(pg_advisory_xact_lock(key)), pg_advisory_xact_lock_shared(%s)::text"
+            "  FROM unnest(%s::bigint[]) AS keys (key)",
+            [_EVERYBODY, numbers],
+        )
+
+
+def lock_everybody() -> None:
+    """Make all other transactions that lock people wait for this one, which is to be short.
+
+    For thousands of numbers at once: PostgreSQL has no room for a lock for each.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_EVERYBODY])
 
 
 def lock_chat(chat_id: UUID) -> Chat:

@@ -25,7 +25,7 @@ def unlinked(db):
 def test_the_list_and_the_page_of_a_number_say_what_is_wrong(operator, missing, unlinked):
     page = read(operator, NUMBERS)
     assert "gone since" in page and "not linked to us since" in page
-    assert "gone since" in read(operator, page_of(missing))
+    assert "Gone since" in read(operator, page_of(missing))
     VirtualNumber.objects.update(missing_since=None, unlinked_since=None)
     page = read(operator, NUMBERS)
     assert "gone since" not in page and "not linked to us since" not in page

@@ -2,17 +2,24 @@
 
 import re
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 from django.contrib.admin.models import LogEntry
+from django.contrib.auth.models import User
 from django.contrib.sessions.models import Session
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
+from django.utils import timezone
 from rest_framework.test import APIClient
 
-from platforms.models import ApiKey, Platform
+from audit.models import AuditEntry
+from messaging.models import UsageDay
+from platforms.models import ApiKey, Event, EventDelivery, Platform, Template, WebhookEndpoint
 from tests.admin.pages import KEYS, NO_TEMPLATES, PLATFORMS, page_of, read, words_of
-from tests.factories import make_api_key, make_platform
+from tests.factories import make_api_key, make_platform, make_virtual_number
 
 ADD_PLATFORM = reverse("admin:platforms_platform_add")
 ADD_KEY = reverse("admin:platforms_apikey_add")
@@ -192,3 +199,142 @@ def test_a_template_is_added_and_shown_as_people_read_it_with_its_cost(operator:
     assert (platform.language, platform.templates.get().language) == ("es", "es-MX")
     page = read(operator, page_of(platform))
     assert "Hola Sara, booking-12. STOP (1 segment of GSM-7, room for 133 more characters)" in page
+
+
+def show_preview(client: Client, platform: Platform, **fields: str) -> Any:
+    return client.post(reverse("admin:platforms_platform_preview", args=[platform.pk]), fields)
+
+
+def test_the_page_of_a_platform_shows_its_keys(operator: Client, platform: Platform) -> None:
+    make_api_key(platform)
+    make_api_key(platform, revoked=True)
+    ApiKey.objects.filter(revoked=False).update(last_used_at=datetime(2026, 3, 1, 12, tzinfo=UTC))
+    page = read(operator, page_of(platform))
+    assert "last used 1 Mar 2026, 12:00" in page and "never used" in page
+    assert page.count("Revoke …") == 1
+    assert f"{ADD_KEY}?platform={platform.pk}" in operator.get(page_of(platform)).content.decode()
+    chosen = operator.get(ADD_KEY, {"platform": platform.pk}).context["adminform"].form
+    assert chosen.get_initial_for_field(chosen.fields["platform"], "platform") == str(platform.pk)
+
+
+@pytest.fixture
+def endpoint(platform: Platform) -> WebhookEndpoint:
+    """One to which two deliveries have failed, and whose third still waits."""
+    endpoint = WebhookEndpoint.objects.create(
+        platform=platform,
+        url="https://example.com/events",
+        secret="x",
+        consecutive_failures=2,
+        last_failure_at=timezone.now(),
+        last_failure="answered 500",
+    )
+    for status in ("failed", "failed", "waiting"):
+        event = Event.objects.create(platform=platform, type="ping", payload="{}")
+        EventDelivery.objects.create(
+            event=event,
+            endpoint=endpoint,
+            position=event.pk.int % 1000,
+            status=status,
+            attempts=3,
+            due_at=timezone.now() if status == "waiting" else None,
+        )
+    return endpoint
+
+
+def test_what_an_endpoint_did_not_take_is_delivered_again(operator: Client, endpoint: WebhookEndpoint) -> None:
+    page = read(operator, page_of(endpoint.platform))
+    assert "fails, 2 times in a row" in page and "answered 500 · 1 waiting, 2 failed" in page
+    again = reverse("admin:platforms_platform_redeliver", args=[endpoint.platform_id, endpoint.pk])
+    assert "Deliver 2 events again?" in read(operator, again)
+    assert EventDelivery.objects.filter(status="failed").count() == 2
+    assert "2 events are on their way again." in words_of(operator.post(again, {"confirmed": "yes"}, follow=True))
+    assert set(EventDelivery.objects.values_list("status", flat=True)) == {"waiting"}
+    assert AuditEntry.objects.get(action="redelivered_event").object_id == str(endpoint.pk)
+    # A double click posts it twice.
+    assert "Nothing had failed there" in words_of(operator.post(again, {"confirmed": "yes"}, follow=True))
+    assert AuditEntry.objects.filter(action="redelivered_event").count() == 1
+
+
+def test_nothing_is_delivered_again_to_an_endpoint_that_is_off(operator: Client, endpoint: WebhookEndpoint) -> None:
+    WebhookEndpoint.objects.update(is_enabled=False)
+    again = reverse("admin:platforms_platform_redeliver", args=[endpoint.platform_id, endpoint.pk])
+    assert again not in operator.get(page_of(endpoint.platform)).content.decode()
+    assert "switched off" in words_of(operator.post(again, {"confirmed": "yes"}, follow=True))
+    assert EventDelivery.objects.filter(status="failed").count() == 2
+
+
+def test_an_endpoint_is_looked_for_on_its_own_platform(
+    operator: Client, endpoint: WebhookEndpoint, other_platform: Platform
+) -> None:
+    again = reverse("admin:platforms_platform_redeliver", args=[other_platform.pk, endpoint.pk])
+    assert operator.get(again).status_code == operator.post(again).status_code == 404
+
+
+def test_a_viewer_delivers_nothing_again_and_is_offered_nothing(viewer: Client, endpoint: WebhookEndpoint) -> None:
+    make_api_key(endpoint.platform)
+    page = read(viewer, page_of(endpoint.platform))
+    assert "in use" in page and "Revoke …" not in page and "Make a key" not in page and "Deliver again" not in page
+    again = reverse("admin:platforms_platform_redeliver", args=[endpoint.platform_id, endpoint.pk])
+    assert viewer.get(again).status_code == viewer.post(again).status_code == 403
+
+
+def test_a_template_is_previewed_as_it_would_be_texted(operator: Client, platform: Platform) -> None:
+    text = "Hi {name}, {counterpart} is here. STOP to opt out \N{PARTY POPPER}"
+    told = show_preview(operator, platform, kind="introduction", language="en", side="", text=text).json()
+    assert told["text"] == "Hi Sara, Omar is here. STOP to opt out \N{PARTY POPPER}"
+    assert told["words"].startswith("1 segment of UCS-2, room for") and "because of \N{PARTY POPPER}" in told["words"]
+    assert told["problem"] == "" and "{reference}" in told["fields"]
+    told = show_preview(operator, platform, kind="introduction", language="en", text="Hi {who}").json()
+    assert "Use only these fields" in told["problem"]
+    told = show_preview(operator, platform, kind="help", language="not a tag!", text="").json()
+    assert told["text"] and told["note"] == "What people read without this template."
+    assert show_preview(operator, platform, kind="nonsense").json()["words"] == "Choose what it is for."
+    assert not platform.templates.exists()
+
+
+def test_a_preview_says_what_a_segment_costs(operator: Client, platform: Platform) -> None:
+    number = make_virtual_number()
+    UsageDay.objects.create(
+        day=timezone.now().date(),
+        platform=platform,
+        virtual_number=number,
+        direction="out",
+        kind="relay",
+        status="delivered",
+        currency="EUR",
+        **{"texts": 10, "segments": 20, "mms": 0, "attachments": 0, "price": "0.142"},
+    )
+    told = show_preview(operator, platform, kind="help", language="en", text="x" * 200).json()
+    assert "2 segments of GSM-7" in told["words"] and "about 0.0142 EUR each" in told["words"]
+
+
+def test_a_preview_is_for_those_who_see_platforms_and_posted(platform: Platform, operator: Client) -> None:
+    address = reverse("admin:platforms_platform_preview", args=[platform.pk])
+    assert operator.get(address).status_code == 405
+    client = Client()
+    client.force_login(User.objects.create_user("una", is_staff=True))
+    assert client.post(address, {"kind": "help", "text": "x"}).status_code == 403
+    strict = Client(enforce_csrf_checks=True)
+    strict.force_login(User.objects.get(username="olga"))
+    assert strict.post(address, {"kind": "help", "text": "x"}).status_code == 403
+
+
+def test_the_page_of_a_platform_takes_a_handful_of_queries(operator: Client, endpoint: WebhookEndpoint) -> None:
+    platform = endpoint.platform
+    make_api_key(platform)
+    Template.objects.create(platform=platform, kind="help", language="en", text="Call {platform}.")
+    operator.get(page_of(platform))
+    with CaptureQueriesContext(connection) as few:
+        operator.get(page_of(platform))
+    for index in range(8):
+        make_api_key(platform)
+        Template.objects.create(platform=platform, kind="help", language=f"{'abcdefgh'[index]}a", text="x")
+        WebhookEndpoint.objects.create(platform=platform, url=f"https://example.com/{index}", secret="x")
+    with CaptureQueriesContext(connection) as many:
+        operator.get(page_of(platform))
+    assert len(many) == len(few) <= 11
+
+
+def test_the_words_that_opt_out_are_named(operator: Client, platform: Platform) -> None:
+    page = read(operator, page_of(platform))
+    assert "Opt-out words" in page and "stop, stopall" in page and "darse de baja" in page

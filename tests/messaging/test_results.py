@@ -173,6 +173,20 @@ def test_a_429_cools_its_number_and_no_other(db):
     assert [each.virtual_number_id for each in claim_texts(limit=10)] == [cool.pk]
 
 
+def test_429s_are_counted_as_long_as_there_is_one_a_day(virtual_number):
+    for times in (1, 3):
+        make_strangers_queued(virtual_number, times)
+        record_results([Result(each, error=throttled(0)) for each in claim_texts(limit=times)])
+        VirtualNumber.objects.update(next_send_at=ago(hours=1))
+    virtual_number.refresh_from_db()
+    assert (virtual_number.throttled_times, virtual_number.throttled_at) == (4, now())
+    VirtualNumber.objects.update(throttled_at=ago(hours=25))
+    make_strangers_queued(virtual_number, 1)
+    record_results([Result(claim_texts(limit=1)[0], error=throttled(0))])
+    virtual_number.refresh_from_db()
+    assert virtual_number.throttled_times == 1
+
+
 def test_of_several_429s_the_longest_wait_counts_and_none_shortens_it(virtual_number):
     make_strangers_queued(virtual_number, 3)
     first, second, third = claim_texts(limit=3)

@@ -103,6 +103,7 @@ def test_every_page_of_the_admin_works_under_its_policy(page: Page, problems: li
 
     # On a platform's page, another template has a form of its own.
     page.goto(f"{live_server.url}{page_of(there.platforms[0])}")
+    page.get_by_role("link", name="Templates").click()
     page.get_by_role("link", name="Add another").click()
     expect(page.locator("[name=templates-1-text]")).to_be_visible()
     assert problems == []

@@ -11,7 +11,7 @@ from django.utils.dateformat import format as format_date
 from django.utils.functional import Promise
 from django.utils.timezone import localdate, localtime
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy, pgettext_lazy
+from django.utils.translation import gettext_lazy
 
 from audit.models import Action, AuditEntry
 from chats.models import Chat, Participant, Report
@@ -110,9 +110,9 @@ _OF_AUDIT = {
 }
 _OF_EVENTS = {EventType.CHAT_ENDED: "ended", EventType.CHAT_REOPENED: "reopened"}
 _OF_STATUS: dict[str, tuple[str | Promise, Tone]] = {
-    Chat.Status.SCHEDULED: (pgettext_lazy("chat", "scheduled"), "plain"),
-    Chat.Status.OPEN: (pgettext_lazy("chat", "open"), "good"),
-    Chat.Status.ENDED: (pgettext_lazy("chat", "ended"), "danger"),
+    Chat.Status.SCHEDULED: (gettext_lazy("Scheduled"), "plain"),
+    Chat.Status.OPEN: (gettext_lazy("Open"), "good"),
+    Chat.Status.ENDED: (gettext_lazy("Ended"), "danger"),
 }
 
 

@@ -12,6 +12,7 @@ from django.template.response import TemplateResponse
 from django.urls import path, reverse
 from django.utils import timezone
 from django.utils.formats import date_format, number_format
+from django.utils.functional import lazy
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.timezone import localtime
@@ -34,7 +35,7 @@ _KEYS = 20
 def _list_stop_words() -> SafeString:
     words = ((language, ", ".join(words)) for language, words in list_stop_words(booking_words=False).items())
     listed = format_html_join("", "<li><b>{}</b> {}</li>", words)
-    text = gettext_lazy("Whoever texts one of these words, and nothing else, gets no further text. They are:")
+    text = _("Whoever texts one of these words, and nothing else, gets no further text. They are:")
     return format_html('{}<details class="platform-words"><summary>STOP …</summary><ul>{}</ul></details>', text, listed)
 
 
@@ -56,7 +57,7 @@ FIELDSETS = (
         gettext_lazy("Opt-out words"),
         {
             "classes": ("tab",),
-            "description": _list_stop_words(),
+            "description": lazy(_list_stop_words, str)(),
             "fields": ("opt_out_scope", "cancel_words_stop"),
         },
     ),

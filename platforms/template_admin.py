@@ -41,6 +41,7 @@ class TemplateInline(StackedInline):
     form = TemplateForm
     extra = 0
     tab = True
+    template_before = "platforms/template_errors.html"
     fields = ("kind", "language", "side", "text", "preview")
     readonly_fields = ("preview",)
 

@@ -135,7 +135,7 @@ def test_an_operators_morning(
     page.fill("#id_closing_text", "Thank you for riding with us.")
     page.get_by_role("button", name="End this chat").click()
     expect(page.locator(".talk-closing")).to_have_count(2)
-    expect(page.locator(".talk-state")).to_have_text("ended")
+    expect(page.locator(".talk-state")).to_have_text("Ended")
     expect(page.locator("[data-talk-items]")).to_contain_text("Chat ended by olga: trip over")
     expect(page.locator("#talk_text")).to_have_count(0)
 

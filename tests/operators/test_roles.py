@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from audit.log import command, record
 from audit.models import Action
-from chats.models import Chat, VirtualNumber
+from chats.models import Chat, Report, VirtualNumber
 from messaging.models import Attachment, Message, OptOut
 from operators.roles import ROLES, grant_roles, permissions_of
 from platforms.models import ApiKey, ApprovalHook, Event, WebhookEndpoint
@@ -30,6 +30,7 @@ STAFF = ""
 # The least role that may open a page, by model: list, a row, adding, changing, deleting. Superusers may do all but what
 # nobody may.
 PAGES = {
+    "chats.report": (OPERATOR, NOBODY, NOBODY, NOBODY),
     "chats.chat": (VIEWER, NOBODY, NOBODY, NOBODY),
     "chats.virtualnumber": (OPERATOR, MANAGER, MANAGER, NOBODY),
     "messaging.message": (VIEWER, NOBODY, NOBODY, NOBODY),
@@ -47,6 +48,11 @@ PAGES = {
 # What is chosen for selected rows of a list.
 ACTIONS = {
     ("chats.chat", "end_chats"): OPERATOR,
+    ("chats.report", "handle"): OPERATOR,
+    ("chats.virtualnumber", "activate_numbers"): MANAGER,
+    ("chats.virtualnumber", "reserve_numbers"): MANAGER,
+    ("chats.virtualnumber", "drain_numbers"): MANAGER,
+    ("chats.virtualnumber", "retire_numbers"): MANAGER,
     ("platforms.apikey", "revoke_keys"): MANAGER,
     ("platforms.webhookendpoint", "ping_endpoints"): MANAGER,
     ("platforms.webhookendpoint", "rotate_secrets"): MANAGER,
@@ -61,8 +67,28 @@ OF_ROWS = {
     "chats_chat_reveal_number": MANAGER,
     "auth_user_password_change": ADMINISTRATOR,
 }
+# Addresses that answer in ways of their own; who may not is refused, whatever is sent.
+FURTHER = {
+    "admin:chats_chat_live": VIEWER,
+    "admin:chats_chat_media": OPERATOR,
+    "admin:chats_chat_text": OPERATOR,
+    "admin:chats_chat_resend": OPERATOR,
+    "admin:chats_chat_restrict": OPERATOR,
+    "admin:chats_chat_extend": OPERATOR,
+    "admin:chats_chat_reopen": OPERATOR,
+    "admin:chats_chat_replace_person": OPERATOR,
+    "admin:chats_virtualnumber_activate_number": MANAGER,
+    "admin:chats_virtualnumber_reserve_number": MANAGER,
+    "admin:chats_virtualnumber_drain_number": MANAGER,
+    "admin:chats_virtualnumber_retire_number": MANAGER,
+    "admin:chats_virtualnumber_add_many": MANAGER,
+    "admin:chats_virtualnumber_sync": MANAGER,
+    "admin:platforms_platform_preview": OPERATOR,
+    "admin:platforms_platform_redeliver": OPERATOR,
+    "desk_failures": VIEWER,
+}
 # Everybody's who may log in: about themselves, or only what their role lets them see.
-ANYBODYS = {"preferences", "second_factor", "admin:search", "admin:index", "admin:login", "admin:logout",
+ANYBODYS = {"preferences", "second_factor", "desk_setup", "admin:search", "admin:index", "admin:login", "admin:logout",
             "admin:password_change", "admin:password_change_done", "admin:autocomplete", "admin:jsi18n",
             "admin:view_on_site", "admin:app_list"}  # fmt: skip
 STANDARD = ("changelist", "add", "change", "history", "delete")
@@ -91,6 +117,8 @@ def population(db: None) -> Population:
         created_at=now,
     )
     record(action=Action.EXPORTED, by=command("test"))
+    sara, omar = population.open_chat.participants.order_by("position")[:2]
+    Report.objects.create(chat=population.open_chat, reporter=sara, reported=omar, created_at=now)
     User.objects.create_user("una")
     Group.objects.create(name="night shift")
     return population
@@ -125,7 +153,7 @@ def walk(patterns: Any, namespace: str = "") -> Iterator[tuple[str, Any]]:
 def test_every_page_and_action_of_the_admin_is_in_the_table() -> None:
     assert {model._meta.label_lower for model in admin.site._registry} == set(PAGES)
     standard = {f"{label.replace('.', '_')}_{page}" for label in PAGES for page in STANDARD}
-    known = {f"admin:{name}" for name in standard | set(OF_ROWS)} | ANYBODYS
+    known = {f"admin:{name}" for name in standard | set(OF_ROWS)} | ANYBODYS | set(FURTHER)
     addresses = [each for each in get_resolver().url_patterns if str(each.pattern).startswith("admin")]
     named = {f"{namespace}:{each.name}".lstrip(":") for namespace, each in walk(addresses) if each.name}
     assert named == known
@@ -147,7 +175,7 @@ def test_every_action_of_the_admin_is_in_the_table() -> None:
     for model, page in admin.site._registry.items():
         prefix = model._meta.label_lower.replace(".", "_")
         for names in (page.actions_detail, page.actions_list, page.actions_row, page.actions_submit_line):
-            assert {f"{prefix}_{name}" for name in names} <= set(OF_ROWS)
+            assert {f"admin:{prefix}_{name}" for name in names} <= {f"admin:{each}" for each in OF_ROWS} | set(FURTHER)
 
 
 @pytest.mark.parametrize("role", [STAFF, *ROLES, "superuser"])
@@ -185,6 +213,34 @@ def test_a_role_opens_the_further_pages_of_the_table(
         assert [client.get(address).status_code, client.post(address).status_code] == [expected] * 2, name
     for name in ("preferences", "second_factor", "admin:index", "admin:password_change", "admin:jsi18n"):
         assert client.get(reverse(name)).status_code == 200
+
+
+@pytest.mark.parametrize("role", [STAFF, *ROLES, "superuser"])
+def test_a_role_is_refused_what_the_table_does_not_give_it(
+    role: str, log_in: Callable[..., Client], population: Population
+) -> None:
+    client = log_in(role) if role != "superuser" else log_in_superuser()
+    chat, endpoint = population.open_chat, WebhookEndpoint.objects.get()
+    image, text = Attachment.objects.get(), Message.objects.filter(chat=chat).first()
+    assert text
+    rows = {
+        "admin:chats_chat_media": [chat.pk, image.pk],
+        "admin:chats_chat_resend": [chat.pk, text.pk],
+        "admin:platforms_platform_redeliver": [endpoint.platform_id, endpoint.pk],
+        "admin:platforms_platform_preview": [endpoint.platform_id],
+        "admin:chats_virtualnumber_add_many": [],
+        "admin:chats_virtualnumber_sync": [],
+        "desk_failures": [],
+    }
+    for name, least in FURTHER.items():
+        default = [chat.pk] if "chats_chat_" in name else [population.numbers[0].pk]
+        address = reverse(name, args=rows.get(name, default))
+        answers = {method: getattr(client, method)(address).status_code for method in ("get", "post")}
+        if may(role, least):
+            assert set(answers.values()) - {403, 405}, (name, answers)
+        else:
+            # A picture that somebody may not see is not there.
+            assert set(answers.values()) <= {403, 404, 405} and set(answers.values()) != {405}, (name, answers)
 
 
 @pytest.mark.parametrize("role", [STAFF, *ROLES, "superuser"])

@@ -108,8 +108,13 @@ def english_texts() -> Iterator[str]:
         if entry.msgid_plural:
             texts.append((entry.msgid_plural, entry.msgstr_plural[1]))
         for english, spanish in texts:
-            if english.strip() != spanish.strip() and len(english.strip()) > 3 and english != "Operator":
+            if english.strip() != spanish.strip() and len(words_in(english)) > 3 and english != "Operator":
                 yield english
+
+
+def words_in(text: str) -> str:
+    """Return what of a text is not filled in: with little of it, it would be found everywhere."""
+    return re.sub(r"%\(\w+\)s|\{\w*\}|[\W_]", "", text)
 
 
 def pattern_of(text: str) -> re.Pattern[str]:

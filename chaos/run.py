@@ -8,7 +8,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from django.core.management import call_command
@@ -94,6 +94,10 @@ class Run:
                 rest_seconds = self._come_to_rest(carrier)
                 return self._judge(people, receiver, carrier, rest_seconds)
             finally:
+                # Without a chance to finish anything: that everything is settled has been seen.
+                for name in self._programs:
+                    if self._stack.runs(name):
+                        self._stack.kill(name)
                 self._stack.stop_all()
 
     def _set_up(self) -> str:
@@ -118,9 +122,14 @@ class Run:
             every_seconds=self._size.every_seconds,
         )
         began = time.monotonic()
-        while (now := time.monotonic() - began) < self._size.seconds:
-            while plan and plan[0].at <= now:
-                self._take(plan.pop(0), now, carrier)
+        while (now := time.monotonic() - began) < self._size.seconds or plan:
+            if plan and plan[0].at <= now:
+                step = plan.pop(0)
+                if step.program in [name for _, name in self._restarts]:
+                    # It is down already, and has its turn once it is up again.
+                    plan.insert(0, replace(step, at=now + 0.5))
+                else:
+                    self._take(step, now, carrier)
             self._restart(now)
             time.sleep(0.05)
         for _, name in self._restarts:
@@ -131,7 +140,7 @@ class Run:
             carrier.set_faults(step.faults)
         elif step.program == POSTGRES:
             self._crash_postgres(step.down_seconds)
-        elif step.program not in [name for _, name in self._restarts]:
+        else:
             self._stack.kill(step.program)
             self._done[f"kills of a {step.program.partition('-')[0]}"] += 1
             if step.program == "worker-1" and self._size.workers == 1:

@@ -19,12 +19,7 @@ def test_what_is_killed_and_crashed_loses_doubles_and_crosses_nothing() -> None:
         timeout=SECONDS,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    for figure in (
-        "texts written",
-        "kills of a web",
-        "kills of a sender",
-        "kills of a worker",
-        "crashes of PostgreSQL",
-    ):
+    kills = ("kills of a web", "kills of a sender", "kills of a worker", "crashes of PostgreSQL")
+    for figure in ("texts written", *kills):
         assert f"\n{figure}: " in done.stdout
     assert "nothing lost, doubled, crossed, overtaken or stuck" in done.stdout

@@ -18,11 +18,11 @@ from bench.stack import HOST, Stack
 from bench.table import BenchError
 from chaos.carrier import Carrier
 from chaos.disturbing import POSTGRES, Step, make_plan
-from chaos.log import end_event_leases, find_stuck, read_log
+from chaos.log import TRACK_COMMITS, end_event_leases, find_stuck, read_log
 from chaos.people import TOKEN, People, make_phone_numbers
 from chaos.preparing import Size
 from chaos.receiver import Receiver
-from chaos.reconciling import reconcile
+from chaos.reconciling import count_overtaking, reconcile
 from chats.models import VirtualNumber
 from platforms.services import create_platform
 from proxy_project import embedded_postgres
@@ -102,6 +102,10 @@ class Run:
 
     def _set_up(self) -> str:
         """Make a database with numbers and a platform, start the simulator, and return the platform's key."""
+        with connection.cursor() as cursor:
+            cursor.execute(TRACK_COMMITS)
+        connection.close()
+        self._crash_postgres(down_seconds=0)
         call_command("migrate", verbosity=0)
         numbers = make_phone_numbers()
         VirtualNumber.objects.bulk_create(
@@ -140,6 +144,7 @@ class Run:
             carrier.set_faults(step.faults)
         elif step.program == POSTGRES:
             self._crash_postgres(step.down_seconds)
+            self._done["crashes of PostgreSQL"] += 1
         else:
             self._stack.kill(step.program)
             self._done[f"kills of a {step.program.partition('-')[0]}"] += 1
@@ -171,7 +176,6 @@ class Run:
             time.sleep(0.02)
         time.sleep(down_seconds)
         embedded_postgres.database_url(data_dir=self._data_dir, database="chaos")
-        self._done["crashes of PostgreSQL"] += 1
 
     def _start(self, name: str) -> None:
         command, environment = self._programs[name]
@@ -220,6 +224,7 @@ class Run:
                 "webhooks tried": f"{webhooks['attempts']}, {webhooks['retried']} of them in vain",
                 "events": f"{len(log.events)}, received {len(receiver.received)}, refused {len(receiver.refused)}",
                 "events dated a minute ahead": ahead,
+                "events that overtook another of the same moment": count_overtaking(log.events, receiver.received),
                 **dict(sorted(self._done.items())),
                 "faults that struck": ", ".join(
                     f"{name} {count}" for name, count in sorted(stats["faults_struck"].items())

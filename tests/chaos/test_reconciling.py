@@ -11,10 +11,14 @@ from chaos.disturbing import make_plan
 from chaos.log import Event, Log, Row
 from chaos.people import Chat, Written
 from chaos.receiver import Received
-from chaos.reconciling import reconcile
+from chaos.reconciling import count_overtaking, reconcile
 from tests.factories import ALICE, OMAR, SARA, VIRTUAL_NUMBER
 
 CHAT = Chat("chat", "chaos-0", VIRTUAL_NUMBER, (SARA, OMAR))
+
+
+def _make_event(at: int, type: str, of: str | None) -> Event:
+    return Event(f"event-{at}", at, type, "chat", of, 0.0, transaction=at, began_at=at, committed_at=at + 0.5)
 
 
 class Story:
@@ -50,7 +54,7 @@ class Story:
         ]
         told = [("chat.started", None), *(("message.received", f"in-{number}") for number in (1, 2))]
         told += [("message.delivered", f"relay-{number}") for number in (1, 2)]
-        self.events = [Event(f"event-{at}", at, type, "chat", of, 0.0) for at, (type, of) in enumerate(told)]
+        self.events = [_make_event(at, type, of) for at, (type, of) in enumerate(told)]
         self.received = [Received(event.id, event.type, "chat") for event in self.events]
         self.stuck: list[str] = []
 
@@ -131,6 +135,21 @@ def test_an_event_may_come_again_before_the_next_one() -> None:
     assert story.reconcile() == []
 
 
+def test_events_of_transactions_at_the_same_time_may_come_in_any_order() -> None:
+    story = Story()
+    story.events[3] = replace(story.events[3], committed_at=4.2)
+    story.received[3:5] = reversed(story.received[3:5])
+    assert story.reconcile() == []
+    assert count_overtaking(story.events, story.received) == 1
+
+
+def test_events_of_one_transaction_come_in_its_order() -> None:
+    story = Story()
+    story.events[3] = replace(story.events[3], transaction=4, committed_at=4.5)
+    story.received[3:5] = reversed(story.received[3:5])
+    assert story.reconcile() == ["event event-3 of chat chat came after a later one"]
+
+
 def test_a_failure_of_which_the_writer_was_told_is_no_difference() -> None:
     story = Story()
     story.texts[0].update(status="undeliverable")
@@ -139,7 +158,7 @@ def test_a_failure_of_which_the_writer_was_told_is_no_difference() -> None:
     told = {"text": "It was not delivered.", "client_ref": "reply", "message_uuid": "outbound-9", "handset": SARA}
     story.texts.append({**story.texts[1], **told})
     story.events[3] = replace(story.events[3], type="message.failed")
-    story.events.append(Event("event-5", 5, "message.delivered", "chat", "reply", 0.0))
+    story.events.append(_make_event(5, "message.delivered", "reply"))
     story.received.append(Received("event-5", "message.delivered", "chat"))
     assert story.reconcile() == []
 

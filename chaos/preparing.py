@@ -47,7 +47,7 @@ SHORT = Size(
     virtual_numbers=6,
     every_seconds=1.8,
     workers=1,
-    unconfirmed_wait_seconds=6,
+    unconfirmed_wait_seconds=10,
     rest_seconds=60,
 )
 

@@ -117,7 +117,9 @@ def _check_events(log: Log) -> Iterator[str]:
             expected[_ENDS[row.status], row.id] += 1
     for chat_id in log.chats.values():
         expected["chat.started", chat_id] += 1
-    found = Counter((event.type, event.message_id or event.chat_id) for event in log.events)
+    found: Counter[tuple[str, str | None]] = Counter(
+        (event.type, event.message_id or event.chat_id) for event in log.events
+    )
     for (type, of), times in ((expected - found) + (found - expected)).items():
         yield f"{type} of {of} is {times} times too often or too seldom among the events"
 

@@ -1,4 +1,4 @@
-.PHONY: run test lint bench pins sbom licences
+.PHONY: run test lint bench chaos pins sbom licences
 
 run:
 	@scripts/run
@@ -11,6 +11,9 @@ lint:
 
 bench:
 	@scripts/bench
+
+chaos:
+	@scripts/chaos
 
 pins:
 	@scripts/pins

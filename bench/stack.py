@@ -46,18 +46,18 @@ class Stack:
 
     def start_gunicorn(self, name: str, application: str, *, port: int, path: str) -> None:
         """Start gunicorn with the project's own configuration, which it finds by itself."""
-        self._start(name, "-m", "gunicorn", application, PORT=str(port), BIND=HOST)
+        self.start(name, "-m", "gunicorn", application, PORT=str(port), BIND=HOST)
         self._wait_for(name, (HOST, port), path)
 
     def start_sender(self, *, threads: int) -> None:
-        self._start("sender", "manage.py", "send_texts", "--threads", str(threads))
+        self.start("sender", "manage.py", "send_texts", "--threads", str(threads))
 
     def start_worker(self) -> None:
-        self._start("worker", "manage.py", "procrastinate", "worker")
+        self.start("worker", "manage.py", "procrastinate", "worker")
 
     def start_simulator(self) -> None:
         web = f"http://{HOST}:{self.web[1]}"
-        self._start(
+        self.start(
             "simulator", "-m", "simulator", "--host", HOST, "--port", str(self.simulator[1]),
             "--inbound-url", f"{web}/webhooks/inbound", "--status-url", f"{web}/webhooks/status",
         )  # fmt: skip
@@ -75,6 +75,17 @@ class Stack:
     def stop(self, name: str) -> None:
         if process := self._processes.pop(name, None):
             _stop(process)
+
+    def kill(self, name: str) -> None:
+        """Kill a program and its children at once, as the kernel does when memory runs out."""
+        process = self._processes.pop(name)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+    def find_ended(self) -> list[str]:
+        """Return the names of programs that have ended by themselves."""
+        return [name for name, process in self._processes.items() if _has_ended(process)]
 
     def stop_all(self) -> None:
         # Those that were started last use the others.
@@ -102,7 +113,8 @@ class Stack:
             for number, worker in enumerate(workers if name == "web" else (), start=1):
                 yield f"web worker {number}", worker
 
-    def _start(self, name: str, *command: str, **environment: str) -> None:
+    def start(self, name: str, *command: str, **environment: str) -> None:
+        """Start a Python program with what it needs beside our environment; what it says is kept in its log."""
         with (self._logs / f"{name}.log").open("ab") as log:
             self._processes[name] = subprocess.Popen(
                 [sys.executable, *command],
@@ -144,7 +156,7 @@ def started_stack() -> Iterator[Stack]:
     """
     with _new_database() as database_url, tempfile.TemporaryDirectory(prefix="bench-") as logs:
         stack = Stack(logs=Path(logs))
-        _set_environment(database_url, stack)
+        set_environment(database_url, stack)
         try:
             stack.manage("migrate", "--verbosity", "0")
             yield stack
@@ -184,7 +196,7 @@ def _remove(directory: Path) -> None:
     shutil.rmtree(directory, ignore_errors=True)
 
 
-def _set_environment(database_url: str, stack: Stack) -> None:
+def set_environment(database_url: str, stack: Stack) -> None:
     for name in list(os.environ):
         if name.startswith(("VONAGE_", "SIMULATOR_", "SEND", "PG", "LOG_")) or name in ("ALLOWED_HOSTS", "PUBLIC_URL"):
             del os.environ[name]

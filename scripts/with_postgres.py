@@ -24,7 +24,7 @@ def main(command: list[str]) -> int:
     if os.environ.get("DATABASE_URL"):
         return _run(command, os.environ["DATABASE_URL"])
     adopt_orphans()
-    with _reserved_directory() as directory:
+    with reserved_directory() as directory:
         try:
             return _run(command, embedded_postgres.database_url(data_dir=directory, volatile=True))
         except embedded_postgres.EmbeddedPostgresError as error:
@@ -36,11 +36,11 @@ def main(command: list[str]) -> int:
 
 
 @contextlib.contextmanager
-def _reserved_directory() -> Iterator[Path]:
+def reserved_directory(name: str = "test-postgres") -> Iterator[Path]:
     """Yield a directory that no other run is using, empty; what it holds is removed in the end."""
     DATA.mkdir(exist_ok=True)
     for number in itertools.count(1):
-        directory = DATA / f"test-postgres-{number}"
+        directory = DATA / f"{name}-{number}"
         with directory.with_suffix(".lock").open("w") as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

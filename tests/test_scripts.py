@@ -391,7 +391,7 @@ def test_a_first_start_shows_a_chat_that_can_be_opened_and_stops_without_a_trace
 
 def test_every_make_target_is_one_line_over_a_script() -> None:
     rules = re.findall(r"^(\w+):\n((?:\t.*\n)+)", (ROOT / "Makefile").read_text(), re.MULTILINE)
-    assert {name for name, _ in rules} >= {"run", "test", "lint", "bench", "pins"}
+    assert {name for name, _ in rules} >= {"run", "test", "lint", "bench", "chaos", "pins"}
     for name, recipe in rules:
         assert recipe == f"\t@scripts/{name}\n"
         assert os.access(ROOT / "scripts" / name, os.X_OK)

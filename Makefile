@@ -1,4 +1,4 @@
-.PHONY: run test lint bench chaos pins sbom licences
+.PHONY: run test lint bench chaos screenshots pins sbom licences
 
 run:
 	@scripts/run
@@ -23,3 +23,6 @@ sbom:
 
 licences:
 	@scripts/licences
+
+screenshots:
+	@scripts/screenshots

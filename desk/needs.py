@@ -12,7 +12,7 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from chats.models import VirtualNumber
+from chats.models import Report, VirtualNumber
 from desk.figures import Week
 from desk.words import say_clock, say_count
 from messaging.models import UNHANDLED_FAILURE, Message
@@ -68,6 +68,20 @@ def _find_failures(week: Week, now: datetime) -> Iterator[Need]:
             detail=_("By reason, with what can be done: try again, tell the sender, or tick off."),
             link=reverse("desk_failures"),
             button=_("See failures"),
+        )
+
+
+def _find_reports(week: Week, now: datetime) -> Iterator[Need]:
+    # By the constraint one_open_report_a_reporter.
+    if count := Report.objects.filter(handled_at=None).count():
+        yield Need(
+            level="danger",
+            icon="flag",
+            title=ngettext("%(count)s person was reported", "%(count)s people were reported", count)
+            % {"count": say_count(count)},
+            detail=_("By the one they text with, who hears nothing more of them until somebody has looked at it."),
+            link=f"{reverse('admin:chats_report_changelist')}?state=open",
+            button=_("See reports"),
         )
 
 
@@ -162,6 +176,7 @@ NEEDS: Sequence[tuple[str, Callable[[Week, datetime], Iterator[Need]]]] = (
     ("messaging.view_message", _find_pause),
     ("messaging.view_message", _find_stale_figures),
     ("messaging.view_message", _find_failures),
+    ("chats.view_report", _find_reports),
     ("chats.view_virtualnumber", _find_number_problems),
     ("chats.view_virtualnumber", _find_shortages),
     ("platforms.view_webhookendpoint", _find_deaf_endpoints),

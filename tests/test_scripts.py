@@ -389,6 +389,18 @@ def test_a_first_start_shows_a_chat_that_can_be_opened_and_stops_without_a_trace
     )
 
 
+def test_every_picture_that_is_shown_is_there_and_made_by_a_script() -> None:
+    from scripts.screenshots import IMAGES, PAGES
+
+    shown = {
+        Path(name).stem
+        for file in ("README.md", "docs/guide.md")
+        for name in re.findall(r"!\[[^]]+\]\(([^)]+)\)", (ROOT / file).read_text())
+    }
+    there = {path.stem for path in IMAGES.glob("*.png")}
+    assert shown and shown <= there == set(PAGES)
+
+
 def test_every_make_target_is_one_line_over_a_script() -> None:
     rules = re.findall(r"^(\w+):\n((?:\t.*\n)+)", (ROOT / "Makefile").read_text(), re.MULTILINE)
     assert {name for name, _ in rules} >= {"run", "test", "lint", "bench", "chaos", "pins"}

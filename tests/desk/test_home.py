@@ -14,7 +14,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
-from chats.models import Chat
+from chats.models import Chat, Report
 from desk import figures
 from desk.counting import count_figures
 from desk.figures import Day, find_percentile, read_week
@@ -59,8 +59,10 @@ def test_what_needs_a_person(operator, sara, omar):
     make_virtual_number("+14155550103", unlinked_since=ago(hours=1), state="retired")
     make_platform("Rentals", running_out_at=ago(hours=2))
     make_platform("Care", running_out_at=ago(days=2))
+    Report.objects.create(chat=sara.chat, reporter=sara, reported=omar)
     page = home(operator)
     assert "1 text has failed" in page
+    assert "1 person was reported" in page
     assert "No text is sent: the account is paused Vonage refused." in page
     assert "1 virtual number is gone from the account" in page
     assert "1 virtual number is not linked to our application" in page

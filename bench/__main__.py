@@ -18,7 +18,7 @@ from bench.table import BenchError, Row, format_table
 from proxy_project.embedded_postgres import EmbeddedPostgresError
 from scripts.supervisor import StopRequested, adopt_orphans, reap_orphans, stop_signals
 
-FIGURES = ("webhooks", "chats", "sending", "latency", "memory", "encryption")
+FIGURES = ("webhooks", "chats", "sending", "latency", "memory", "encryption", "desk")
 QUICK = 0.2
 
 
@@ -62,6 +62,7 @@ def _make_parser() -> argparse.ArgumentParser:
 def _measure(stack: Stack, figures: Sequence[str], scale: float) -> tuple[dict[str, Any], list[Row]]:
     django.setup()
     # Not at the top: models can be imported once Django is set up.
+    from bench.desk import measure_desk
     from bench.encryption import measure_encryption
     from bench.latency import measure_latency
     from bench.memory import measure_memory
@@ -77,6 +78,7 @@ def _measure(stack: Stack, figures: Sequence[str], scale: float) -> tuple[dict[s
         "latency": measure_latency,
         "memory": measure_memory,
         "encryption": measure_encryption,
+        "desk": measure_desk,
     }
     _say("starting")
     world = make_world()

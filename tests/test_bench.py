@@ -57,6 +57,7 @@ def test_every_figure_is_measured_and_nothing_stays_behind(tmp_path: Path) -> No
         "memory, sender",
         "memory, worker",
         "memory, simulator",
+        "desk with 5,000 texts: home",
         "encryption, all for a relayed text",
     ):
         assert figures[name]["measured"] > 0

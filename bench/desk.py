@@ -37,7 +37,8 @@ _FILL = """
            CASE WHEN failed THEN '1180' ELSE '' END, CASE WHEN failed THEN 'recipient' ELSE '' END
       FROM (SELECT person.*, nth %% 50 = 0 AS failed, (nth::float / %(count)s - 1) * interval '7 days' AS at
               FROM generate_series(1, %(count)s) AS nth
-              JOIN (SELECT row_number() OVER () - 1 AS number, id, chat_id, virtual_number_id, count(*) OVER () AS people
+              JOIN (SELECT row_number() OVER () - 1 AS number, count(*) OVER () AS people, id, chat_id,
+                           virtual_number_id
                       FROM chats_participant) AS person ON person.number = nth %% people) AS text
      ORDER BY at
 """

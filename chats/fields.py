@@ -55,11 +55,21 @@ class LineField(serializers.CharField):
 
     default_error_messages = {"not_one_line": "Must be one line, without control characters."}
 
+    def run_validation(self, data: Any = serializers.empty) -> Any:
+        # To Python these are white space, and to a schema they are not: they are not called blank.
+        if isinstance(data, str) and not data.strip() and _has_control_characters(data):
+            self.fail("not_one_line")
+        return super().run_validation(data)
+
     def to_internal_value(self, data: Any) -> str:
         if not isinstance(data, str):
             # A number would become its digits.
             self.fail("invalid")
         text: str = super().to_internal_value(data)
-        if any(unicodedata.category(character) in _NOT_ONE_LINE for character in text):
+        if _has_control_characters(text):
             self.fail("not_one_line")
         return text
+
+
+def _has_control_characters(text: str) -> bool:
+    return any(unicodedata.category(character) in _NOT_ONE_LINE for character in text)

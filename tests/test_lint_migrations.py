@@ -47,8 +47,7 @@ def test_ours_are_fine_and_each_exception_has_a_reason() -> None:
     assert all(len(reason) > 20 for reason in ACCEPTED.values())
 
 
-@pytest.mark.django_db
+@pytest.mark.django_db(transaction=True)
 def test_it_reads_the_migrations_there_are() -> None:
-    since = {**BEFORE_THE_FIRST_VERSION, "messaging": "0012"}
-    assert find_problems(since=since) == []
-    assert any("messaging.0003" in problem for problem in find_problems(since={**since, "messaging": ""}))
+    since = {**BEFORE_THE_FIRST_VERSION, "messaging": ""}
+    assert any("messaging.0003" in problem for problem in find_problems(since=since))

@@ -14,7 +14,7 @@ import pytest
 import yaml
 from django.core.management import get_commands, load_command_class
 
-from tests.harness.service import _administrate, _connection_parameters, _replace_database
+from tests.harness.databases import administrate, connection_parameters, replace_database
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = (ROOT / "docs" / "operations.md").read_text()
@@ -105,15 +105,14 @@ def test_the_tables_are_made_by_the_owner_and_used_by_the_application() -> None:
     replacements = {"texting_owner": owner, "texting_app": application, "DATABASE texting": f"DATABASE {database}"}
     for old, new in replacements.items():
         statements = statements.replace(old, new)
-    with psycopg.connect(**_connection_parameters("postgres"), autocommit=True) as superuser:
+    with psycopg.connect(**connection_parameters("postgres"), autocommit=True) as superuser:
         for statement in statements.split(";"):
             if statement.strip():
                 superuser.execute(statement.encode())
     try:
         [tables] = [text for text in SHELL if "migrate" in text and "git pull" not in text and "restore" not in text]
         urls = {
-            role: _become(_replace_database(os.environ["DATABASE_URL"], database), role)
-            for role in (owner, application)
+            role: _become(replace_database(os.environ["DATABASE_URL"], database), role) for role in (owner, application)
         }
         tables = re.sub(r"(?<=DATABASE_URL=)'.*'", shlex.quote(urls[owner]), tables)
         tables = tables.replace(".venv/bin/python", sys.executable).replace("texting_app", application)
@@ -129,9 +128,9 @@ def test_the_tables_are_made_by_the_owner_and_used_by_the_application() -> None:
             )
             assert done.returncode == 0, done.stderr
     finally:
-        _administrate("DROP DATABASE IF EXISTS {} WITH (FORCE)", database)
+        administrate("DROP DATABASE IF EXISTS {} WITH (FORCE)", database)
         for role in (owner, application):
-            _administrate("DROP ROLE IF EXISTS {}", role)
+            administrate("DROP ROLE IF EXISTS {}", role)
 
 
 def _become(url: str, role: str) -> str:

@@ -143,6 +143,8 @@ def test_a_long_log_costs_a_handful_of_queries_that_scan_none_of_it(client, omar
     for query in queries:
         if re.search("messaging_message|eventdelivery", query["sql"]):
             with connection.cursor() as cursor:
+                # Of deliveries there are none: how many a plan expects depends on who has tidied up last.
+                cursor.execute(f"SET LOCAL enable_seqscan = {'off' if 'eventdelivery' in query['sql'] else 'on'}")
                 cursor.execute(f"EXPLAIN {query['sql']}")
                 plan = "\n".join(line for (line,) in cursor.fetchall())
             assert not re.search("Seq Scan on (messaging_message|platforms_eventdelivery)", plan) and "Index" in plan, (

@@ -2,9 +2,13 @@
 
 import itertools
 import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
 
 from tests.factories import OMAR, SARA
-from tests.harness.service import Service
+from tests.harness.service import Deployment, Service
 from tests.harness.simulator import wait_until
 
 # What a later version may add to the tables while this one runs, as make lint has it.
@@ -14,6 +18,15 @@ LATER_MIGRATION = """
     CREATE TABLE later_table (id int);
     INSERT INTO django_migrations (app, name, applied) VALUES ('messaging', '9999_later', now());
 """
+
+
+@pytest.fixture
+def service(tmp_path: Path, deployment: Deployment) -> Iterator[Service]:
+    """Somebody texts faster than a person."""
+    with Service(tmp_path, deployment=deployment, TEXTS_PER_MINUTE="0") as service:
+        service.start_web()
+        service.start_sender()
+        yield service
 
 
 class Stream:

@@ -16,7 +16,7 @@ from urllib.request import ProxyHandler, Request, build_opener
 
 import psycopg
 
-from tests.harness.databases import administrate, connection_parameters, find_migrated, manage, replace_database
+from tests.harness.databases import administrate, connection_parameters, find_migrated, manage_all, replace_database
 from tests.harness.simulator import ROOT, Simulator, wait_until
 
 _START_SECONDS = 30
@@ -252,9 +252,9 @@ class Deployment:
     def __init__(self, *virtual_numbers: str) -> None:
         self.database = f"deployment_{uuid.uuid4().hex}"
         administrate("CREATE DATABASE {} TEMPLATE {}", self.database, find_migrated())
-        self.api_key: str = json.loads(manage(self.database, "create_platform", "Rides", "--json"))["api_key"]
-        for number in virtual_numbers:
-            manage(self.database, "add_virtual_number", number, "--rate", "200")
+        numbers = [["add_virtual_number", number, "--rate", "200"] for number in virtual_numbers]
+        said = manage_all(self.database, ["create_platform", "Rides", "--json"], *numbers)
+        self.api_key: str = json.JSONDecoder().raw_decode(said)[0]["api_key"]
 
     def drop(self) -> None:
         administrate("DROP DATABASE IF EXISTS {} WITH (FORCE)", self.database)

@@ -34,7 +34,8 @@ def read_everything() -> str:
             with connection.cursor() as cursor:
                 cursor.execute(f"SELECT {column.read} FROM {table.name}")
                 found += [_decrypt(token, fernets) for (token,) in cursor.fetchall() if token]
-    return "\n".join(found)
+    # Rows that were changed are found elsewhere.
+    return "\n".join(sorted(found))
 
 
 def spellings(number: str) -> list[str]:

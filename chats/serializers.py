@@ -162,7 +162,7 @@ class CountryMatchField(serializers.ChoiceField):
         return CountryMatch(super().to_internal_value(data))
 
 
-class LanguageField(serializers.CharField):
+class LanguageField(LineField):
     """A language tag of BCP 47, written as it says."""
 
     def __init__(self, **kwargs: Any) -> None:

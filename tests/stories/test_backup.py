@@ -1,7 +1,7 @@
 """A backup is restored into an empty database, and the service goes on: nothing is sent twice."""
 
 import os
-import shutil
+import sys
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -62,6 +62,6 @@ def test_a_backup_is_restored_and_the_service_goes_on(service: Service, tmp_path
     assert find_arrived(service, OMAR) == [*before[OMAR], "after the restore"]
     assert find_arrived(service, SARA) == [*before[SARA], "indeed"]
 
-    settle = [shutil.which("python") or "python", "manage.py", "settle_restored_texts"]
+    settle = [sys.executable, "manage.py", "settle_restored_texts"]
     assert service.run(*settle, "--fail").stdout == "0 sent, 1 failed\n"
     assert find_arrived(service, SARA) == [*before[SARA], "indeed"]

@@ -55,7 +55,7 @@ def _run(database: str, *arguments: str) -> str:
 def administrate(statement: str, *databases: str) -> None:
     """Run SQL about databases, whose names replace the {} in it."""
     with psycopg.connect(**connection_parameters("postgres"), autocommit=True) as connection:
-        connection.execute(sql.SQL(statement).format(*map(sql.Identifier, databases)))  # type: ignore[arg-type]
+        connection.execute(sql.SQL(statement).format(*map(sql.Identifier, databases)))
 
 
 def replace_database(url: str, database: str) -> str:

@@ -4,6 +4,7 @@ import json
 import unicodedata
 from collections.abc import Collection, Iterator, Mapping
 from datetime import datetime
+from functools import cached_property
 from operator import attrgetter
 from typing import Any
 from uuid import UUID
@@ -177,6 +178,24 @@ class LanguageField(LineField):
         return tag
 
 
+_TIME_ZONES = frozenset(available_timezones())
+
+
+@extend_schema_field({"type": "string", "enum": sorted(_TIME_ZONES)})
+class TimeZoneField(serializers.Field[str, Any, str, Any]):
+    """An IANA time zone. A ChoiceField is copied with its 600 choices for every request."""
+
+    default_error_messages = dict(serializers.ChoiceField.default_error_messages)
+
+    def to_internal_value(self, data: Any) -> str:
+        if not isinstance(data, str) or data not in _TIME_ZONES:
+            self.fail("invalid_choice", input=data)
+        return data
+
+    def to_representation(self, value: str) -> str:
+        return value
+
+
 class PersonSerializer(StrictSerializer):
     """Somebody who is to take part in a chat."""
 
@@ -197,8 +216,7 @@ class PersonSerializer(StrictSerializer):
         "else its own wording in English or Spanish. Left out: your platform's language.",
     )
     country_match = CountryMatchField(required=False)
-    time_zone = serializers.ChoiceField(
-        choices=sorted(available_timezones()),
+    time_zone = TimeZoneField(
         required=False,
         allow_null=True,
         help_text="Where they are, such as `Europe/Paris`, for your quiet hours. Left out: where their number is from.",
@@ -438,7 +456,12 @@ class ParticipantSerializer(serializers.Serializer[Participant]):
     def get_introduction(self, participant: Participant) -> dict[str, Any] | None:
         introductions: Mapping[UUID, Message] = self.context["introductions"]
         message = introductions.get(participant.pk)
-        return None if message is None else dict(IntroductionSerializer(message).data)
+        return None if message is None else self._introduction.to_representation(message)
+
+    @cached_property
+    def _introduction(self) -> IntroductionSerializer:
+        # One for all: making a serializer takes longer than showing something with it.
+        return IntroductionSerializer()
 
 
 class FormerParticipantSerializer(serializers.Serializer[Participant]):
@@ -482,7 +505,11 @@ class ChatSerializer(serializers.Serializer[Chat]):
 
     @extend_schema_field(ParticipantSerializer(many=True))
     def get_participants(self, chat: Chat) -> list[dict[str, Any]]:
-        return [dict(ParticipantSerializer(person, context=self.context).data) for person in self._people(chat)]
+        return [self._participant.to_representation(person) for person in self._people(chat)]
+
+    @cached_property
+    def _participant(self) -> ParticipantSerializer:
+        return ParticipantSerializer(context=self.context)
 
     @extend_schema_field(FormerParticipantSerializer(many=True))
     def get_former_participants(self, chat: Chat) -> list[dict[str, Any]]:

@@ -90,7 +90,8 @@ class ChatView(PlatformView, generics.GenericAPIView[Chat]):
             "introductions": read_introductions(participants=participants),
             "opted_out": read_opted_out(participants),
         }
-        return [dict(ChatSerializer(chat, context=context).data) for chat in chats]
+        serializer = ChatSerializer(context=context)
+        return [serializer.to_representation(chat) for chat in chats]
 
     def answer(self, chat: Chat, *, status: int = status.HTTP_200_OK) -> Response:
         """Return a chat as a service returned it, with the people it has now."""

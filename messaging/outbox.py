@@ -1,5 +1,6 @@
 """Queue texts: one row each, in the caller's transaction, for the sender to find."""
 
+import threading
 from datetime import datetime
 from typing import Protocol
 from uuid import UUID
@@ -163,9 +164,27 @@ def _queue(
 
 
 def wake_senders() -> None:
-    """Tell the senders, once the transaction is committed, that a text is queued."""
+    """Tell the senders, once the transaction is committed, that texts are queued; once a transaction."""
+    _asked.is_waiting = True
     transaction.on_commit(_notify, robust=True)
 
 
+# Whether this thread has queued texts since it last told the senders; and whether any has since one last told them.
+_asked = threading.local()
+_telling = threading.Lock()
+_is_untold = False
+
+
 def _notify() -> None:
-    execute_prepared(_WAKE, {})
+    """Tell the senders; what other threads have committed meanwhile, whoever is telling them tells them next."""
+    global _is_untold
+    if not _asked.is_waiting:
+        return
+    _asked.is_waiting = False
+    _is_untold = True
+    while _is_untold and _telling.acquire(blocking=False):
+        try:
+            _is_untold = False
+            execute_prepared(_WAKE, {})
+        finally:
+            _telling.release()

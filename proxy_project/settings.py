@@ -165,6 +165,8 @@ MIDDLEWARE = [
     "proxy_project.request_ids.give_request_id",
     "proxy_project.security_headers.add_security_headers",
     "django.middleware.security.SecurityMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "proxy_project.webhook_path.serve_webhooks",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -173,7 +175,6 @@ MIDDLEWARE = [
     "operators.middleware.serve_operator",
     "operators.middleware.require_second_factor",
     "django.contrib.messages.middleware.MessageMiddleware",
-    "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "platforms.middleware.show_unreadable_in_admin",
     # Wants to be the last.
     "axes.middleware.AxesMiddleware",

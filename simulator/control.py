@@ -1,6 +1,7 @@
 """The JSON API that tests and the page use to type texts, look at what happened and make things go wrong."""
 
 from aiohttp import web
+from yarl import URL
 
 from simulator.account import Account
 from simulator.carrier import Carrier
@@ -68,6 +69,7 @@ class Control:
                 "handsets": settings.handsets,
                 "virtual_numbers": settings.virtual_numbers,
                 "inbound_url": settings.inbound_url,
+                "service_url": settings.service_url or str(URL(settings.inbound_url).origin()),
                 "status_url": settings.status_url,
                 "clock_scale": settings.clock_scale,
             }

@@ -44,6 +44,7 @@ class Settings:
     webhook_connections: int
     webhook_timeout_s: float
     keep_texts: int
+    service_url: str = ""  # empty: the origin of `inbound_url`
     media_url: str = ""  # empty: where the text was typed
     receipts: LegacyFormat | None = None  # None: those of the Messages API
 
@@ -74,6 +75,7 @@ def read_settings(arguments: Sequence[str], environment: Mapping[str, str] = os.
         webhook_connections=_read_number(given.webhook_connections, "--webhook-connections", int, 1, 10_000),
         webhook_timeout_s=_read_number(given.webhook_timeout, "--webhook-timeout", float, 0.01, 600),
         keep_texts=_read_number(given.keep_texts, "--keep-texts", int, 1, 10_000_000),
+        service_url=_check_url(given.service_url, "--service-url").rstrip("/") if given.service_url else "",
         media_url=_check_url(given.media_url, "--media-url").rstrip("/") if given.media_url else "",
         receipts=_read_receipts(given.receipts),
     )
@@ -110,6 +112,8 @@ def _make_parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
     add("--webhook-timeout", "SIMULATOR_WEBHOOK_TIMEOUT", "15",
         "seconds an answer to a webhook is waited for, whatever the clock scale")  # fmt: skip
     add("--keep-texts", "SIMULATOR_KEEP_TEXTS", "100000", "texts remembered; the oldest are forgotten")
+    add("--service-url", "SIMULATOR_SERVICE_URL", "",
+        "where people reach the service: what the page links to; without it, where texts are delivered")  # fmt: skip
     add("--media-url", "SIMULATOR_MEDIA_URL", "",
         "where the service reaches this simulator, to fetch what handsets attach; without it the address the page "
         "was opened at")  # fmt: skip

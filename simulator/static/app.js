@@ -5,14 +5,14 @@ import { listenToViewer } from "/static/attachments.js";
 import { Faults } from "/static/faults.js";
 import { Handsets } from "/static/handsets.js";
 import { Traffic } from "/static/traffic.js";
+import { say, translatePage } from "/static/words.js";
 
 const byId = (id) => document.getElementById(id);
 
 function makeExample(settings) {
-  const origin = new URL(settings.inbound_url).origin;
   const [first, second] = settings.handsets;
   return [
-    `curl ${origin}/chats \\`,
+    `curl ${settings.service_url}/chats \\`,
     `  -H "Authorization: Bearer $API_KEY" \\`,
     `  -H "Content-Type: application/json" \\`,
     `  -d '{"participants": [{"phone_number": "${first ?? "+14155550123"}"},`,
@@ -24,7 +24,8 @@ function followStream({ onEvents }) {
   const live = byId("live");
   const show = (state) => {
     live.dataset.state = state;
-    live.textContent = state;
+    live.textContent = say(state);
+    byId("gone").hidden = state !== "reconnecting";
   };
   let pending = [];
   const take = (kind) => (event) => {
@@ -61,23 +62,29 @@ function listenToButtons(handsets) {
   });
   byId("handset-form").addEventListener("submit", () => handsets.add(number.value, { byHand: true }));
   byId("handset-cancel").addEventListener("click", () => dialog.close());
-  byId("start-over").addEventListener("click", () => callApi("DELETE", "/api/state"));
+  const startOver = byId("start-over-dialog");
+  byId("start-over").addEventListener("click", () => startOver.showModal());
+  byId("start-over-form").addEventListener("submit", () => callApi("DELETE", "/api/state").catch(() => {}));
+  byId("start-over-cancel").addEventListener("click", () => startOver.close());
   byId("copy-example").addEventListener("click", async (event) => {
     const button = event.currentTarget;
     try {
       await navigator.clipboard.writeText(byId("example").textContent);
-      button.textContent = "Copied";
+      button.textContent = say("Copied");
     } catch {
       getSelection().selectAllChildren(byId("example"));
-      button.textContent = "Selected";
+      button.textContent = say("Selected");
     }
-    setTimeout(() => { button.textContent = "Copy"; }, 1500);
+    setTimeout(() => { button.textContent = say("Copy"); }, 1500);
   });
 }
 
 async function start() {
+  translatePage();
   const settings = await callApi("GET", "/api/settings");
   byId("example").textContent = makeExample(settings);
+  byId("desk-link").href = `${settings.service_url}/admin/`;
+  byId("docs-link").href = `${settings.service_url}/docs`;
   const handsets = new Handsets(byId("handsets"), byId("handset-template"), settings);
   const traffic = new Traffic(byId("traffic"), byId("no-traffic"));
   const faults = new Faults(byId("faults"), byId("faults-hint"), byId("fault-error"));

@@ -1,6 +1,7 @@
 // What is attached to a text: drawn in bubbles, and gathered in a tray before it is sent.
 
 import { makeElement } from "/static/api.js";
+import { say } from "/static/words.js";
 
 const ICONS = {
   image: "M6 4h12a3 3 0 0 1 3 3v10a3 3 0 0 1-3 3H6a3 3 0 0 1-3-3V7a3 3 0 0 1 3-3Zm2.5 4.5v.01M4 18l5.5-5.5L17 20m-3-3 3-3 4 4",
@@ -15,8 +16,8 @@ const TYPES = { vcf: "text/vcard", amr: "audio/amr", "3gp": "video/3gpp", heic: 
 
 export function makeMedia(attachment, given) {
   const { type, content } = attachment;
-  const name = attachment.name || attachment.caption || NAMES[type];
-  if (!content) return makeChip(attachment, given ? "could not be fetched" : "is being fetched …");
+  const name = attachment.name || attachment.caption || say(NAMES[type]);
+  if (!content) return makeChip(attachment, given ? say("could not be fetched") : say("is being fetched …"));
   if (type === "image") return makePicture(attachment, name);
   if (type === "audio" || type === "video") {
     const player = makeElement(type, `bubble-${type}`);
@@ -31,7 +32,7 @@ export function makeMedia(attachment, given) {
 function makePicture(attachment, name) {
   const button = makeElement("button", "bubble-picture");
   button.type = "button";
-  button.setAttribute("aria-label", `Enlarge ${name}`);
+  button.setAttribute("aria-label", say("Enlarge {name}", { name }));
   const picture = makeElement("img");
   picture.alt = "";
   picture.src = attachment.content;
@@ -45,8 +46,8 @@ function makeChip(attachment, more) {
   const { type, content, size } = attachment;
   const chip = makeElement(content ? "a" : "span", "chip");
   if (content) Object.assign(chip, { href: content, download: attachment.name || "", target: "_blank", rel: "noreferrer" });
-  const words = makeElement("span", "chip-words", attachment.name || NAMES[type]);
-  const detail = more ?? [NAMES[type], size === null ? "" : formatSize(size)].filter(Boolean).join(", ");
+  const words = makeElement("span", "chip-words", attachment.name || say(NAMES[type]));
+  const detail = more ?? [say(NAMES[type]), size === null ? "" : formatSize(size)].filter(Boolean).join(", ");
   words.append(makeElement("small", "", detail));
   chip.title = attachment.url;
   chip.append(makeIcon(ICONS[type] ?? ICONS.file), words);
@@ -143,7 +144,7 @@ export class Tray {
       words.append(makeElement("small", "", formatSize(file.size)));
       const remove = makeElement("button", "tray-remove", "×");
       remove.type = "button";
-      remove.setAttribute("aria-label", `Do not send ${file.name}`);
+      remove.setAttribute("aria-label", say("Do not send {name}", { name: file.name }));
       remove.addEventListener("click", () => {
         this.files = this.files.filter((each) => each !== file);
         this.draw();

@@ -2,6 +2,7 @@
 
 import { formatTime, makeElement } from "/static/api.js";
 import { makeMedia } from "/static/attachments.js";
+import { say } from "/static/words.js";
 
 export function fillBubble(bubble, text) {
   bubble.dataset.seq = text.seq;
@@ -38,13 +39,13 @@ function makeTicks(text) {
 function describe(text) {
   if (text.direction === "to_handset") {
     return {
-      accepted: ["✓", "waiting", "accepted from the service"],
-      submitted: ["✓✓", "waiting", "the service was told: submitted"],
-      delivered: ["✓✓", "good", "the service was told: delivered"],
-    }[text.status] ?? ["!", "bad", `the service was told: ${text.status}`];
+      accepted: ["✓", "waiting", say("accepted from the service")],
+      submitted: ["✓✓", "waiting", say("the service was told: submitted")],
+      delivered: ["✓✓", "good", say("the service was told: delivered")],
+    }[text.status] ?? ["!", "bad", say("the service was told: {status}", { status: text.status })];
   }
   const { attempts, done, lost, status } = text.webhook;
-  const answer = status ?? "no answer";
-  if (!done) return attempts ? [`↻ ${attempts}`, "waiting", `will be tried again; last: ${answer}`] : ["·", "waiting", "on its way"];
-  return lost ? [`! ${answer}`, "bad", `lost; last: ${answer}`] : ["✓✓", "good", "taken by the service"];
+  const answer = status ?? say("no answer");
+  if (!done) return attempts ? [`↻ ${attempts}`, "waiting", say("will be tried again; last: {answer}", { answer })] : ["·", "waiting", say("on its way")];
+  return lost ? [`! ${answer}`, "bad", say("lost; last: {answer}", { answer })] : ["✓✓", "good", say("taken by the service")];
 }

@@ -1,10 +1,12 @@
 // Every fault the panel offers: [name, label, {hint, main, extras}]. A fault with `main` is a choice, any other a switch.
 
+import { say } from "/static/words.js";
+
 const format = {
   ms: (ms) => (ms < 1000 ? `${ms} ms` : `${ms / 1000} s`),
   seconds: (s) => `${s > 0 ? "+" : "−"}${Math.abs(s) < 3600 ? `${Math.abs(s) / 60} min` : `${Math.abs(s) / 3600} h`}`,
   bytes: (bytes) => (bytes < 1_000_000 ? `${bytes / 1000} kB` : `${bytes / 1_000_000} MB`),
-  perSecond: (rate) => `${rate} a second`,
+  perSecond: (rate) => say("{count} a second", { count: rate }),
 };
 const ms = (values) => ({ key: "value", values, format: format.ms });
 const reset = [{ key: "reset", label: "by", values: [false, true], format: (on) => (on ? "RST" : "FIN") }];

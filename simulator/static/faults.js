@@ -2,8 +2,9 @@
 
 import { callApi, makeElement } from "/static/api.js";
 import { GROUPS } from "/static/fault_list.js";
+import { say } from "/static/words.js";
 
-const TIMES = { key: "times", label: "strikes", any: "every time", values: [1, 2, 3, 10], format: (n) => (n === 1 ? "once" : `${n} times`) };
+const TIMES = { key: "times", label: "strikes", any: "every time", values: [1, 2, 3, 10], format: (count) => (count === 1 ? say("once") : say("{count} times", { count })) };
 
 export class Faults {
   constructor(form, hint, error) {
@@ -23,19 +24,19 @@ export class Faults {
     // The switches show what somebody wants until the simulator has been told of all of it.
     if (this.changing) return;
     const names = Object.keys(faults);
-    this.hint.textContent = names.length ? `${names.length} in force` : "The carrier behaves";
+    this.hint.textContent = names.length ? say("{count} in force", { count: names.length }) : say("The carrier behaves");
     this.hint.dataset.state = names.length ? "waiting" : "";
     for (const row of this.rows) row.show(faults[row.name]);
     for (const { badge, members } of this.groups) {
       const count = members.filter((name) => name in faults).length;
-      badge.textContent = count ? `${count} on` : "";
+      badge.textContent = count ? say("{count} on", { count }) : "";
     }
   }
 
   makeGroup(title, faults, open) {
     const group = makeElement("details", "fault-group");
     group.open = open;
-    const summary = makeElement("summary", "", title);
+    const summary = makeElement("summary", "", say(title));
     const badge = makeElement("span", "fault-count");
     summary.append(badge);
     const rows = faults.map((fault) => new Row(this, ...fault));
@@ -73,8 +74,8 @@ class Row {
     this.main = main;
     this.element = makeElement("div", "fault-row");
     const line = makeElement("label", "fault");
-    const text = makeElement("span", "fault-name", label);
-    if (hint) text.append(makeElement("small", "", hint));
+    const text = makeElement("span", "fault-name", say(label));
+    if (hint) text.append(makeElement("small", "", say(hint)));
     this.control = main ? makeSelect({ ...main, any: "–" }) : makeElement("input", "switch");
     if (!main) {
       this.control.type = "checkbox";
@@ -93,7 +94,7 @@ class Row {
         const value = extra.pattern ? control.value : readSelect(control, extra);
         if (control.reportValidity()) faults.change(name, (now) => now && { ...now, [extra.key]: value === "" ? null : value });
       });
-      const wrapped = makeElement("label", "", extra.label);
+      const wrapped = makeElement("label", "", say(extra.label));
       wrapped.append(control);
       this.more.append(wrapped);
       return { extra, control };
@@ -123,7 +124,7 @@ class Row {
 
 function makeSelect({ values, any, format = String }) {
   const select = makeElement("select");
-  if (any !== undefined) select.add(new Option(any, ""));
+  if (any !== undefined) select.add(new Option(say(any), ""));
   for (const value of values) select.add(new Option(format(value), value));
   return select;
 }

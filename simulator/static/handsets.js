@@ -3,6 +3,7 @@
 import { callApi, makeElement } from "/static/api.js";
 import { Tray } from "/static/attachments.js";
 import { fillBubble } from "/static/bubbles.js";
+import { say } from "/static/words.js";
 
 const MOST_SHOWN_UNASKED = 4;
 const MOST_BUBBLES = 300;
@@ -103,7 +104,7 @@ class Handset {
     this.threads = new Map();
     this.element.dataset.handset = number;
     this.element.dataset.tint = tint;
-    this.element.setAttribute("aria-label", `Handset ${number}`);
+    this.element.setAttribute("aria-label", say("Handset {number}", { number }));
     find(".handset-number").textContent = number;
     find(".avatar").textContent = number.slice(-2);
     const remove = find(".handset-remove");
@@ -148,7 +149,7 @@ class Handset {
     tab.setAttribute("role", "tab");
     tab.dataset.virtualNumber = number;
     if (number === OTHER) {
-      tab.title = "Text to another number";
+      tab.title = say("Text to another number");
       tab.setAttribute("aria-label", tab.title);
     }
     tab.addEventListener("click", () => {
@@ -172,15 +173,15 @@ class Handset {
     }
     this.to.hidden = number !== OTHER;
     this.to.required = number === OTHER;
-    this.thread.setAttribute("aria-label", number === OTHER ? "No thread" : `Texts with ${number}`);
+    this.thread.setAttribute("aria-label", number === OTHER ? say("No thread") : say("Texts with {number}", { number }));
     this.draw();
   }
 
   draw() {
     const { bubbles } = this.threads.get(this.chosen);
     const empty = this.chosen === OTHER
-      ? "No texts yet. Open a chat, or text to a virtual number yourself."
-      : `No texts with ${this.chosen} yet.`;
+      ? say("No texts yet. Open a chat, or text to a virtual number yourself.")
+      : say("No texts with {number} yet.", { number: this.chosen });
     this.thread.replaceChildren(...(bubbles.size ? bubbles.values() : [makeElement("p", "nothing", empty)]));
     this.thread.scrollTop = this.thread.scrollHeight;
   }
@@ -236,7 +237,7 @@ class Handset {
     } catch (error) {
       this.text.value ||= text;
       this.tray.add(files);
-      this.error.textContent = `Not sent: ${error.message}`;
+      this.error.textContent = say("Not sent: {reason}", { reason: error.message });
       this.error.hidden = false;
     }
   }

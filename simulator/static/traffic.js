@@ -1,6 +1,7 @@
 // The list of HTTP exchanges with the service, newest first.
 
 import { formatTime, makeElement } from "/static/api.js";
+import { say } from "/static/words.js";
 
 const MOST_ROWS = 100;
 
@@ -32,9 +33,12 @@ function makeRow(exchange) {
   const summary = makeElement("summary");
   const incoming = exchange.direction === "request";
   const arrow = makeElement("span", "exchange-arrow", incoming ? "↓" : "↑");
-  arrow.title = { request: "request from the service", fetch: "fetched from the service" }[exchange.direction] ?? "webhook to the service";
+  arrow.title = {
+    request: say("request from the service"), fetch: say("fetched from the service"),
+  }[exchange.direction] ?? say("webhook to the service");
   const name = incoming ? exchange.kind : summarise(exchange);
-  const status = makeElement("span", "exchange-status", exchange.status ?? exchange.error ?? "none");
+  const status = makeElement("span", "exchange-status", exchange.status ?? say("no answer"));
+  status.title = exchange.error ?? "";
   status.dataset.state = classify(exchange);
   summary.append(
     arrow,

@@ -17,6 +17,7 @@ def test_settings_and_health(simulator, receiver):
         "handsets": ["+14155550123", "+14155550124"],
         "virtual_numbers": [],
         "inbound_url": f"{receiver.url}/inbound",
+        "service_url": receiver.url,
         "status_url": f"{receiver.url}/status",
         "clock_scale": 0.1,
     }

@@ -5,7 +5,7 @@ import io
 import re
 import shutil
 import wave
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 from playwright.sync_api import Browser, FilePayload, Locator, Page, expect, sync_playwright
@@ -95,6 +95,11 @@ def test_the_welcome_goes_when_a_text_arrives_and_comes_back_when_all_is_forgott
     expect(page.get_by_test_id("welcome")).to_be_hidden()
     expect(find_bubbles(page, SARA)).to_have_count(1)
     page.get_by_test_id("start-over").click()
+    expect(page.locator("#start-over-dialog")).to_contain_text("forgets all texts")
+    page.locator("#start-over-cancel").click()
+    expect(find_bubbles(page, SARA)).to_have_count(1)
+    page.get_by_test_id("start-over").click()
+    page.get_by_test_id("start-over-confirm").click()
     expect(page.get_by_test_id("welcome")).to_be_visible()
     expect(find_bubbles(page, SARA)).to_have_count(0)
 
@@ -362,3 +367,120 @@ def test_traffic_shows_every_exchange_and_its_body_when_opened(page, caller, sim
     sent.locator("summary").click()
     expect(sent).to_contain_text("POST /v1/messages")
     expect(sent.locator(".exchange-body").first).to_contain_text('"text": "Look inside"')
+
+
+# --- For whom it is ------------------------------------------------------------------------------------------
+
+# Everything that is said: in sight or in a closed group, to eyes or to a screen reader.
+_SAID = """() => {
+  const said = new Set();
+  const roots = [document.body, ...[...document.querySelectorAll("template")].map((each) => each.content)];
+  for (const root of roots) {
+    const texts = document.createTreeWalker(root, NodeFilter.SHOW_TEXT);
+    while (texts.nextNode()) said.add(texts.currentNode.data.trim());
+    for (const element of root.querySelectorAll("*")) {
+      for (const name of ["aria-label", "title", "placeholder"]) said.add(element.getAttribute(name) ?? "");
+    }
+  }
+  return [...said].filter((words) => /[a-z]{2}/i.test(words));
+}"""
+# What is called the same in every language: values of the wire, names of formats, and the example.
+_SAME = re.compile(
+    r"API|curl .*|make run|RST|FIN|GET|FORM|JSON|Retry-After|delivered|submitted|rejected|undeliverable|inbound|status"
+    r"|md5hash|md5|sha\d+|in order|shuffled|missing|doubled|original|nothing|none|all|last|send"
+    r"|[\d.+−]+ (ms|s|min|h|B|kB|MB)"
+    r"|(text|application|image)/[a-z+-]+|\d+ MB",
+    re.DOTALL,
+)
+
+
+@pytest.fixture
+def in_language(browser: Browser, shared_simulator: Simulator) -> Iterator[Callable[..., Page]]:
+    """Open the page as a browser with this language and width does."""
+    contexts = []
+
+    def open_page(locale: str, *, width: int = 1280, query: str = "") -> Page:
+        contexts.append(browser.new_context(locale=locale, viewport={"width": width, "height": 844}))
+        page = contexts[-1].new_page()
+        page.goto(shared_simulator.url + query)
+        expect(page.locator("#live")).to_have_attribute("data-state", "live")
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+
+
+def test_all_of_it_is_said_in_spanish_to_a_browser_that_wants_spanish(in_language, caller):
+    caller.send_accepted(text="1")
+    english, spanish = in_language("en-GB"), in_language("es-MX")
+    assert (english.locator("html").get_attribute("lang"), spanish.locator("html").get_attribute("lang")) == (
+        "en",
+        "es",
+    )
+    assert spanish.title() == "Simulador de SMS"
+    said = english.evaluate(_SAID)
+    assert len(said) > 90
+    both = set(said) & set(spanish.evaluate(_SAID))
+    assert [words for words in both if not _SAME.fullmatch(words)] == []
+
+
+def test_another_language_is_shown_english_and_the_address_may_ask_for_either(in_language):
+    expect(in_language("fr-FR").locator("h1")).to_have_text("SMS simulator")
+    expect(in_language("fr-FR", query="/?lang=es").locator("h1")).to_have_text("Simulador de SMS")
+    expect(in_language("es-ES", query="/?lang=en").locator("h1")).to_have_text("SMS simulator")
+
+
+@pytest.mark.parametrize("locale", ["en", "es"])
+def test_a_phone_has_nothing_to_scroll_sideways(in_language, locale):
+    page = in_language(locale, width=360)
+    assert page.evaluate("document.documentElement.scrollWidth") == 360
+
+
+def test_every_control_has_a_name(in_language):
+    page = in_language("en")
+    nameless = page.evaluate("""() => [...document.querySelectorAll("button, a[href], input, select, textarea")].filter(
+        (each) => !each.hidden && !each.getAttribute("aria-label") && !each.textContent.trim() && !each.labels?.length
+    ).map((each) => each.outerHTML)""")
+    assert nameless == []
+
+
+def test_a_text_is_written_and_sent_by_the_keyboard_alone(page, simulator):
+    page.keyboard.press("Tab")
+    expect(page.locator(".skip")).to_be_focused()
+    page.keyboard.press("Enter")
+    for _ in range(5):
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement.classList.contains('composer-text')"):
+            break
+    page.keyboard.type("Without a mouse")
+    page.keyboard.press("Enter")
+    expect(find_bubbles(page, SARA)).to_contain_text("Without a mouse")
+    [text] = simulator.texts()
+    assert text["handset"] == SARA
+
+
+def test_it_links_to_the_desk_of_the_service(page, receiver):
+    expect(page.locator("#desk-link")).to_have_attribute("href", f"{receiver.url}/admin/")
+
+
+def test_when_the_simulator_is_gone_the_page_says_so_keeps_what_is_typed_and_goes_on(browser, receiver):
+    settings = {"inbound_url": f"{receiver.url}/inbound", "SIMULATOR_VIRTUAL_NUMBERS": VIRTUAL_NUMBER}
+    with Simulator.start(**settings) as gone:
+        page = browser.new_page()
+        page.goto(gone.url)
+        expect(page.locator("#live")).to_have_text("live")
+        expect(page.locator("#gone")).to_be_hidden()
+        gone.stop()
+        expect(page.get_by_role("alert").filter(has_text="does not answer")).to_contain_text("make run")
+        writing = find_handset(page, SARA).get_by_test_id("text-input")
+        writing.fill("Are you there?")
+        writing.press("Enter")
+        expect(find_handset(page, SARA)).to_contain_text("Not sent: The simulator does not answer.")
+        expect(writing).to_have_value("Are you there?")
+        with Simulator.start(port=int(gone.url.rpartition(":")[2]), **settings) as back:
+            expect(page.locator("#gone")).to_be_hidden(timeout=15_000)
+            writing.press("Enter")
+            expect(find_bubbles(page, SARA)).to_have_count(1)
+            assert [text["text"] for text in back.texts()] == ["Are you there?"]
+        page.close()

@@ -36,6 +36,14 @@ class Gateway:
                 raise BenchError(f"Of {count} texts only {accepted} reached the gateway.")
             time.sleep(0.05)
 
+    def wait_for_receipts(self, count: int, *, seconds: float) -> None:
+        """Return when the service has taken `count` receipts; raises BenchError after `seconds`."""
+        deadline = time.monotonic() + seconds
+        while (taken := self._call("GET", "/api/stats")["webhooks"]["delivered"]) < count:
+            if time.monotonic() > deadline:
+                raise BenchError(f"Of {count} receipts only {taken} were taken.")
+            time.sleep(0.05)
+
     def arrivals(self) -> list[tuple[str, str, float]]:
         """Return the reference and the words of each text that was accepted, and when, in seconds since 1970."""
         return [

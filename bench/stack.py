@@ -107,11 +107,16 @@ class Stack:
     def processes(self) -> Iterator[tuple[str, int]]:
         """Yield the name and process id of each program, and of the workers in place of gunicorn's arbiter."""
         for name, process in self._processes.items():
-            workers = _children(process.pid)
+            workers = list_children(process.pid)
             if name != "web" or not workers:
                 yield name, process.pid
             for number, worker in enumerate(workers if name == "web" else (), start=1):
                 yield f"web worker {number}", worker
+
+    def programs(self) -> Iterator[tuple[str, int]]:
+        """Yield the name and process id of each program."""
+        for name, process in self._processes.items():
+            yield name, process.pid
 
     def start(self, name: str, *command: str, **environment: str) -> None:
         """Start a Python program with what it needs beside our environment; what it says is kept in its log."""
@@ -238,7 +243,7 @@ def find_free_port() -> int:
     return port
 
 
-def _children(pid: int) -> Sequence[int]:
+def list_children(pid: int) -> Sequence[int]:
     try:
         return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
     except OSError:

@@ -69,6 +69,11 @@ class Sender:
         # How often the gateway has refused the account. What was claimed before the last time is given back.
         self._refusals = 0
         self._wake = threading.Event()
+        # Whether there may be texts in the queue that were not there, or could not go, when it was last looked at; and
+        # when to look again all the same. Each look is a large statement, and most results of texts need none.
+        self._look = threading.Event()
+        self._look_at = float("-inf")
+        self._has_more = False
         self._stopping = False
         self._stopped = threading.Event()
 
@@ -97,6 +102,7 @@ class Sender:
                     settle_overdue()
                     queue_scheduled_texts()
                     settled_at = time.monotonic()
+                    self._look.set()
                 pause = self._claim(refusals)
                 self._beat()
             except DatabaseError as error:
@@ -125,17 +131,25 @@ class Sender:
         free = self._threads + self._threads // 4 - self._in_flight
         if free <= 0:
             return _POLL_SECONDS
+        now = time.monotonic()
+        if not self._look.is_set() and now < self._look_at:
+            return self._look_at - now
+        self._look.clear()
         claims = claim_texts(limit=free)
         use_before = time.monotonic() + settings.SEND_LEASE_SECONDS - 2 * settings.SEND_TIMEOUT_SECONDS
         for claim in claims:
             self._in_flight += 1
             self._todo.put(_Work(claim, use_before, refusals))
-        if claims:
-            return 0.0
-        due = seconds_until_due()
+        due = 0.0 if len(claims) == free else seconds_until_due()
+        self._has_more = due is not None
         if due is None:
-            return _POLL_SECONDS
-        return min(_POLL_SECONDS, due if due > 0 else _BLOCKED_SECONDS)
+            pause = _POLL_SECONDS
+        elif due > 0:
+            pause = min(_POLL_SECONDS, due)
+        else:
+            pause = 0.0 if claims else _BLOCKED_SECONDS
+        self._look_at = time.monotonic() + pause
+        return pause
 
     def _record(self) -> None:
         """Write down every result there is. What the database does not take now is kept for the next time."""
@@ -151,6 +165,9 @@ class Sender:
             self._in_flight -= 1
         if self._unrecorded:
             took = _record_results(self._unrecorded)
+            # The next text to somebody may go, or one that did not goes back into the queue.
+            if self._has_more or any(result.gateway_id is None for result in self._unrecorded):
+                self._look.set()
             self._measure(self._unrecorded, took)
             self._unrecorded = []
 
@@ -219,12 +236,16 @@ class Sender:
                     parameters.pop(name, None)
                 with psycopg.connect(**parameters, autocommit=True) as listener:
                     listener.execute(f"LISTEN {WAKE_CHANNEL}")
-                    self._wake.set()
+                    self._wake_up()
                     for _ in listener.notifies():
-                        self._wake.set()
+                        self._wake_up()
             except psycopg.Error as error:
                 log.warning("not listening", error=type(error).__name__)
                 self._stopped.wait(_RECONNECT_SECONDS)
+
+    def _wake_up(self) -> None:
+        self._look.set()
+        self._wake.set()
 
     def _survive(self, error: DatabaseError) -> None:
         log.error("database unavailable", error=type(error).__name__, unrecorded=len(self._unrecorded))

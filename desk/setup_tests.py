@@ -21,7 +21,6 @@ from chats.phone_numbers import InvalidPhoneNumber, parse_phone_number
 from messaging.account_check import Finding, check_account
 from messaging.balance import read_balance
 from messaging.gateways import AccountError, OutboundText, Outcome, SendError
-from messaging.gateways.vonage import VonageGateway
 from messaging.gateways.vonage_account import VonageAccount
 from messaging.models import OptOut
 from platforms.endpoints import EndpointDisabled, ping
@@ -91,6 +90,8 @@ def send_test_text(phone_number: str, *, by: Actor) -> tuple[int, str]:
         return levels.WARNING, _("This number has opted out, so it is not texted: START opts in again.")
     record(action=Action.SENT_TEST_TEXT, by=by, on=number)
     text = OutboundText(make_id(), number.number, phone_number, _("This is a test of masked texting."))
+    from messaging.gateways.vonage import VonageGateway  # messaging.gateways.vonage_client says why here
+
     try:
         VonageGateway().send(text)
     except ImproperlyConfigured as error:

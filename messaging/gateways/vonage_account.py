@@ -10,19 +10,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import partial
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote
 
 import requests
 from cryptography.hazmat.primitives.serialization import load_pem_private_key, load_pem_public_key
 from django.conf import settings
-from vonage import Auth
-from vonage_http_client.errors import HttpRequestError
-from vonage_numbers import ListOwnedNumbersFilter
-from vonage_numbers.responses import OwnedNumber as NumberOfVonage
 
 from messaging.gateways import AccountError, Balance, OwnedNumber
 from messaging.gateways.vonage_client import make_client, was_never_connected
+
+if TYPE_CHECKING:
+    from vonage_numbers.responses import OwnedNumber as NumberOfVonage
 
 PAGE_SIZE = 100
 NO_SECRET = "Set VONAGE_API_SECRET: without it the numbers, the balance and the application cannot be asked for."
@@ -62,6 +61,8 @@ class VonageAccount:
     def __init__(self) -> None:
         if not settings.VONAGE_API_SECRET:
             raise AccountError("no_api_secret", NO_SECRET, again=False)
+        from vonage import Auth
+
         auth = Auth(api_key=settings.VONAGE_API_KEY, api_secret=settings.VONAGE_API_SECRET)
         timeout = settings.SEND_TIMEOUT_SECONDS
         self._rest = make_client(auth, url=settings.VONAGE_REST_URL, timeout_seconds=timeout)
@@ -72,6 +73,8 @@ class VonageAccount:
 
         An account that changes while it is read is not what any of the pages says: that is an AccountError too.
         """
+        from vonage_numbers import ListOwnedNumbersFilter
+
         found: dict[tuple[str, str], OwnedNumber | None] = {}
         counts = set()
         page: int | None = 1
@@ -129,7 +132,7 @@ def fits_private_key(public_key: str) -> bool | None:
         return None
 
 
-def _read_number(number: NumberOfVonage) -> OwnedNumber | None:
+def _read_number(number: "NumberOfVonage") -> OwnedNumber | None:
     """Return a number in our words; None for a short code, which is not E.164."""
     if not re.fullmatch(r"[1-9][0-9]{6,14}", number.msisdn or "", re.ASCII):
         return None
@@ -154,6 +157,8 @@ def _ask(setting: str, request: Callable[[], _Answer]) -> _Answer:
 
 
 def _explain(error: Exception, setting: str) -> AccountError:
+    from vonage_http_client.errors import HttpRequestError
+
     match error:
         case HttpRequestError():
             return _explain_status(error.response.status_code, setting)

@@ -1,19 +1,27 @@
-"""Make a client of Vonage's SDK that asks once, follows nowhere and ends in time."""
+"""Make a client of Vonage's SDK that asks once, follows nowhere and ends in time.
 
-from typing import Any
+The SDK takes a fifth of the time in which web and worker start, and they hardly ever use it: nothing that they import
+imports it before it is used.
+"""
+
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
 from urllib3.exceptions import NewConnectionError
-from vonage import Auth, HttpClientOptions, Vonage
+
+if TYPE_CHECKING:
+    from vonage import Auth, Vonage
 
 
-def make_client(auth: Auth, *, url: str, timeout_seconds: int) -> Vonage:
+def make_client(auth: "Auth", *, url: str, timeout_seconds: int) -> "Vonage":
     """Return a client of the API at `url`, for one thread and one way to authenticate.
 
     The SDK keeps the headers of the last request: shared, it sends one API the credentials of another.
     """
+    from vonage import HttpClientOptions, Vonage
+
     host = urlsplit(url)
     client = Vonage(
         auth,
@@ -38,7 +46,7 @@ def make_client(auth: Auth, *, url: str, timeout_seconds: int) -> Vonage:
     return client
 
 
-def session_of(client: Vonage) -> requests.Session:
+def session_of(client: "Vonage") -> requests.Session:
     session: requests.Session = client.http_client._session
     return session
 

@@ -10,7 +10,6 @@ from django.conf import settings
 from urllib3.exceptions import HTTPError
 
 from messaging.gateways import MediaError
-from messaging.gateways.vonage import make_token
 
 _MAX_REDIRECTS = 3
 _CHUNK_BYTES = 65_536
@@ -24,6 +23,8 @@ def fetch_media(url: str, *, max_bytes: int, max_seconds: float) -> bytes:
     Our token goes along, since media may be secured, and so no host but Vonage's is ever asked.
     https://developer.vonage.com/en/messages/concepts/secure-inbound-media
     """
+    from messaging.gateways.vonage import make_token  # messaging.gateways.vonage_client says why here
+
     deadline = time.monotonic() + max_seconds
     with requests.Session() as session:
         session.proxies = requests.utils.get_environ_proxies(url)

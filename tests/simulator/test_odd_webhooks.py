@@ -1,6 +1,7 @@
 """Webhooks that are signed oddly, written in another dialect, or missing: what the service must be able to read."""
 
 import json
+import re
 import time
 import uuid
 from urllib.parse import parse_qs
@@ -183,6 +184,16 @@ def test_receipts_can_come_in_the_sms_apis_format(simulator, caller, receiver, r
     caller.send_accepted(client_ref=reference)
     final = wait_for_end(receiver, reference)
     assert (final["status"], final["err-code"], final["client-ref"]) == ("rejected", "9", reference)
+
+
+def test_each_part_has_receipts_of_its_own_in_the_sms_apis_format(simulator, caller, receiver, reference):
+    simulator.set_faults(receipt_format="legacy-json", double_receipts=True)
+    gateway_id = caller.send_accepted(client_ref=reference, text="x" * 153 * 3)
+    simulator.wait_until_quiet()
+    receipts = [json.loads(exchange["body"]) for exchange in simulator.traffic() if exchange["kind"] == "status"]
+    ids = {body["messageId"] for body in receipts}
+    assert (len(ids), len(receipts)) == (3, 12)
+    assert all(re.fullmatch("[0-9A-F]{16}", part_id) for part_id in ids) and gateway_id not in ids
 
 
 # --- Receipts ------------------------------------------------------------------------------------------------

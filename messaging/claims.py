@@ -318,7 +318,7 @@ def find_longest_due_seconds() -> float:
     return max(0.0, seconds or 0.0)
 
 
-# A receipt may have come before the answer was written down: what it said stays.
+# A receipt may have come before the answer was written down: what it said stays, also that the text waits again.
 _ACCEPTED = f"""
     UPDATE messaging_message AS message
        SET status = CASE WHEN status IN {_PENDING} THEN 'sent' ELSE status END,
@@ -327,7 +327,7 @@ _ACCEPTED = f"""
            error_detail = CASE WHEN status IN {_PENDING} THEN '' ELSE error_detail END,
            error_kind = CASE WHEN status IN {_PENDING} THEN '' ELSE error_kind END
       FROM unnest(%(ids)s::uuid[], %(gateway_ids)s::text[]) AS result (id, gateway_id)
-     WHERE message.id = result.id
+     WHERE message.id = result.id AND NOT COALESCE(result.gateway_id = ANY (rejected_gateway_ids), false)
     RETURNING CASE WHEN kind = 'relay' THEN extract(epoch FROM now() - created_at)::float END
 """
 # Only of the attempt that this result is of: the row may have moved on since. An attempt that does not count is

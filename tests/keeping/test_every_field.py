@@ -104,7 +104,7 @@ CLEAR = {
     "messaging.Measurement": {"label", "name"},
     "messaging.Message": {
         *("channel", "currency", "direction", "disclosures", "earlier_gateway_ids", "error_code"),
-        *("error_kind", "gateway_id", "handled_by", "kind", "status"),
+        *("error_kind", "gateway_id", "handled_by", "kind", "rejected_gateway_ids", "status"),
     },
     "messaging.OptOut": {"end", "keyword", "recorded_by", "scope", "source"},
     "messaging.TextPart": {"gateway_id", "reference", "to_number", "undeliverable"},

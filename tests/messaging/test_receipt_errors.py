@@ -4,7 +4,7 @@ import pytest
 
 from messaging import wording
 from messaging.gateways import ErrorKind
-from messaging.gateways.vonage_errors import ERRORS
+from messaging.gateways.vonage_codes import ERRORS, MESSAGES_API, SMS_API
 from messaging.models import Message
 from tests.factories import OMAR
 from tests.messaging.payloads import receipt
@@ -26,6 +26,8 @@ KINDS = {
 KIND_OF = {code: kind for kind, codes in KINDS.items() for code in codes.split()}
 RETRYABLE = {"1000", "1030", "1100", "1180", "1220", "1230", "1331"}
 RESULT_UNKNOWN = "1490"
+# What concerns the account: tests/messaging/test_rejected_texts.py
+OF_THE_ACCOUNT = ("1060", "1070")
 
 
 def deliver(client, message: Message, code: str, status: str = "rejected", **fields) -> Message:
@@ -42,7 +44,12 @@ def make_sent(recipient, **fields) -> Message:
 
 
 def test_the_table_has_every_code_that_vonage_documents():
-    assert ERRORS.keys() == KIND_OF.keys()
+    assert MESSAGES_API.keys() == KIND_OF.keys()
+
+
+def test_a_code_means_one_thing_whichever_api_it_is_of():
+    assert not MESSAGES_API.keys() & SMS_API.keys()
+    assert ERRORS.keys() == MESSAGES_API.keys() | SMS_API.keys()
 
 
 def test_the_log_knows_every_kind_that_a_gateway_does():
@@ -52,7 +59,7 @@ def test_the_log_knows_every_kind_that_a_gateway_does():
 @pytest.mark.parametrize(("code", "kind"), sorted(KIND_OF.items()))
 def test_a_code_is_a_kind_and_a_sentence(client, omar, code, kind):
     message = deliver(client, make_sent(omar), code)
-    expected = Status.SENT if code == RESULT_UNKNOWN else Status.FAILED
+    expected = {RESULT_UNKNOWN: Status.SENT, **dict.fromkeys(OF_THE_ACCOUNT, Status.QUEUED)}.get(code, Status.FAILED)
     assert (message.status, message.error_code, message.error_kind) == (expected, code, kind)
     assert message.error_detail.endswith(".") and 15 < len(message.error_detail) < 160
     assert "carrier puts it" not in message.error_detail

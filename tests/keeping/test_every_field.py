@@ -93,7 +93,7 @@ CLEAR = {
         *("emails_in_texts", "end_reason", "handles_in_texts", "links_in_texts", "phone_numbers_in_texts"),
         *("reference", "status"),
     },
-    "chats.VirtualNumber": {"country", "number", "paced_by", "segments_sent_at", "state"},
+    "chats.VirtualNumber": {"at_gateway", "country", "number", "paced_by", "segments_sent_at", "state"},
     "desk.Errand": {"action", "actor_id", "actor_name", "error_code"},
     "desk.Figure": {"key", "name"},
     "desk.LateChange": {"currency", "direction", "error_code", "kind", "status"},

@@ -536,6 +536,9 @@ class GatewayAccount(models.Model):
     balance_currency = models.CharField(max_length=3, blank=True, default="", db_default="")
     balance_read_at = models.DateTimeField(null=True)
     balance_low_since = models.DateTimeField(null=True)
+    # When a webhook was last verified with the signature secret, and with which; only messaging.signatures moves them.
+    signed_at = models.DateTimeField(null=True)
+    signed_with = models.CharField(max_length=16, blank=True, default="", db_default="")
     # Only chats.number_sync moves it.
     numbers_read_at = models.DateTimeField(null=True)
 

@@ -99,7 +99,7 @@ CLEAR = {
     "desk.LateChange": {"currency", "direction", "error_code", "kind", "status"},
     "messaging.Approval": {"error", "status"},
     "messaging.Attachment": {"content_type", "error_code", "error_detail", "kind", "source", "status"},
-    "messaging.GatewayAccount": {"balance_currency", "name", "pause_code", "pause_detail"},
+    "messaging.GatewayAccount": {"balance_currency", "name", "pause_code", "pause_detail", "signed_with"},
     "messaging.Heartbeat": {"host", "kind"},
     "messaging.Measurement": {"label", "name"},
     "messaging.Message": {

@@ -73,7 +73,10 @@ def explain_answer(response: requests.Response) -> SendError:
                 retry_after=_seconds(response.headers.get("Retry-After")),
             )
         case status if status >= 400:
-            return SendError(Outcome.NEVER, code, f"Vonage refused the text{_invalid_parameters(response)}.")
+            names, title = _read_problem(response)
+            detail = "Vonage refused the text" + (f": invalid {', '.join(names)}." if names else ".")
+            blamed = [_BLAMED[word] for word in (*names, title) if word in _BLAMED]
+            return SendError(Outcome.NEVER, code, detail, kind=blamed[0] if blamed else ErrorKind.UNKNOWN)
         case _:
             return pause(code, "VONAGE_API_URL does not answer as the Messages API; is it right?")
 
@@ -83,13 +86,26 @@ def pause(code: str, detail: str, *, kind: ErrorKind = ErrorKind.CONFIGURATION) 
     return SendError(Outcome.PAUSE, code, detail, kind=kind)
 
 
-def _invalid_parameters(response: requests.Response) -> str:
-    """Name the parameters that a 422 complains of; its reasons may quote a number."""
+# Whose a parameter is that a 422 complains of, or what its title says.
+_BLAMED = {
+    "to": ErrorKind.RECIPIENT,
+    "from": ErrorKind.CONFIGURATION,
+    "Invalid recipient": ErrorKind.RECIPIENT,
+    "Invalid sender": ErrorKind.CONFIGURATION,
+    "Unsupported channel": ErrorKind.CONFIGURATION,
+    "Invalid message type": ErrorKind.CONFIGURATION,
+}
+
+
+def _read_problem(response: requests.Response) -> tuple[list[str], str]:
+    """Return the names of the parameters that a 422 complains of, and its title; its reasons may quote a number."""
     try:
-        names = [str(entry["name"]) for entry in response.json()["invalid_parameters"]]
-    except (ValueError, KeyError, TypeError):
-        return ""
-    return ": invalid " + ", ".join(name for name in names if re.fullmatch(r"[a-z_.]{1,30}", name))
+        problem = response.json()
+        title = str(problem.get("title", ""))
+        names = [str(entry["name"]) for entry in problem.get("invalid_parameters", [])]
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return [], ""
+    return [name for name in names if re.fullmatch(r"[a-z_.]{1,30}", name)], title
 
 
 def _seconds(value: str | None) -> float | None:

@@ -128,7 +128,7 @@ def _read_receipt(payload: dict[str, Any]) -> Receipt | None:
     progress = _PROGRESS.get(require(payload, "status", r"[a-z_]{1,40}"))
     if progress is None:
         return None
-    code, error = read_error(_part(payload, "error"))
+    code, error = read_error(_part(payload, "error") or _read_rejected_segment(payload))
     if code == RESULT_UNKNOWN and progress is Progress.FAILED:
         # Neither delivered nor failed: it was sent, and that is all anybody will ever know.
         progress = Progress.SENT
@@ -147,6 +147,18 @@ def _read_receipt(payload: dict[str, Any]) -> Receipt | None:
         price=price,
         currency=currency,
     )
+
+
+def _read_rejected_segment(payload: dict[str, Any]) -> dict[str, Any]:
+    """Return the error of the first segment that was rejected, in the form of a receipt's `error`.
+
+    https://developer.vonage.com/en/messages/concepts/multisegment-sms-handling
+    """
+    segments = _part(payload, "sms").get("segments")
+    for segment in segments if isinstance(segments, list) else []:
+        if isinstance(segment, dict) and segment.get("error_code"):
+            return {"title": segment["error_code"]}
+    return {}
 
 
 def _read_usage(payload: dict[str, Any]) -> tuple[Decimal | None, str]:

@@ -442,13 +442,13 @@ def _record_not_accepted(refused: Sequence[_NotAccepted], faults: Sequence[Resul
 
 def _judge(claim: Claim, error: SendError) -> _NotAccepted:
     verdict = _NotAccepted(claim, "queued", code=error.code, detail=error.detail, kind=error.kind.value)
+    wait = max(backoff_seconds(claim.attempt), error.retry_after or 0)
     match error.outcome:
         case Outcome.AGAIN:
-            wait = max(backoff_seconds(claim.attempt), error.retry_after or 0)
             return replace(verdict, wait=wait, throttled=error.throttled)
         case Outcome.PAUSE:
             # The fault is not the text's: it goes on where it was, and the account waits.
-            return replace(verdict, unused=1)
+            return replace(verdict, unused=1, wait=wait if error.throttled else 0, throttled=error.throttled)
         case Outcome.NEVER if claim.is_mms:
             # The number, the country or the account takes no MMS: it goes as a text with links.
             return replace(verdict, channel="sms")

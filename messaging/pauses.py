@@ -24,6 +24,7 @@ from proxy_project.sql import execute_prepared
 log = structlog.get_logger(__name__)
 
 ACCOUNT = "vonage"
+_LONGEST_WAIT_SECONDS = 60.0
 
 # For other statements: does nobody but a probe get a text?
 IS_PAUSED = f"EXISTS (SELECT FROM messaging_gatewayaccount WHERE name = '{ACCOUNT}' AND paused_at IS NOT NULL)"
@@ -82,7 +83,9 @@ def pause_account(*, error: SendError, refused: Collection[UUID]) -> None:
 
     Belongs into the transaction that queues those texts again, before it does: else they could be claimed at once.
     """
-    _pause(code=error.code, detail=error.detail, refused=refused, retry_after=error.retry_after or 0)
+    # A number may be told to wait for longer; one text a minute harms no account, and most pauses end sooner.
+    retry_after = min(error.retry_after or 0, _LONGEST_WAIT_SECONDS)
+    _pause(code=error.code, detail=error.detail, refused=refused, retry_after=retry_after)
 
 
 def pause_account_by_receipt(*, code: str, detail: str, refused: UUID) -> None:
@@ -159,7 +162,7 @@ def _resume(account: GatewayAccount) -> None:
 
 def probe_wait_seconds(failed_probes: int) -> float:
     """Return how long to wait for the next probe: about 1, 2, 4 … 60 seconds, spread by up to a half."""
-    return min(60.0, 2.0 ** min(failed_probes, 6)) * random.uniform(0.5, 1.0)
+    return min(_LONGEST_WAIT_SECONDS, 2.0 ** min(failed_probes, 6)) * random.uniform(0.5, 1.0)
 
 
 def _update(**fields: object) -> None:

@@ -361,6 +361,8 @@ class Attachment(models.Model):
             models.Index(fields=["due_at"], condition=Q(status="waiting"), name="attachment_waiting"),
             # The worker: whose link has expired?
             models.Index(fields=["stored_at"], condition=Q(status="stored"), name="attachment_stored"),
+            # The desk: which could not be passed on of late?
+            models.Index(fields=["created_at"], condition=Q(status="failed"), name="attachment_failed"),
         )
 
     def __str__(self) -> str:

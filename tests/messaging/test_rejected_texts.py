@@ -299,6 +299,15 @@ def test_a_part_of_who_knows_which_attempt_does_not_count_when_it_failed(client,
     assert tell_legacy(client, text, "delivered").status == Status.DELIVERED
 
 
+def test_a_part_that_was_rejected_before_our_own_answer_was_written_waits(client, chat, legacy, omar):
+    text = make_queued(omar)
+    claimed = claim()
+    text = tell_legacy(client, text, "rejected", "16")
+    accept(claimed)
+    text.refresh_from_db()
+    assert (text.status, text.attempts, text.gateway_id) == (Status.QUEUED, 0, None)
+
+
 def test_a_quota_that_is_used_up_pauses_the_account_for_each_attempt(client, chat, legacy, omar):
     text = make_queued(omar)
     accept(claim())

@@ -16,6 +16,13 @@ from simulator.records import Text
 FORMATS = ("legacy-get", "legacy-form", "legacy-json")
 SIGNATURES = ("none", "md5hash", "md5", "sha1", "sha256", "sha512")
 MOST_PARTS = 255
+# What only receipts of the SMS API say, and what the Messages API says instead.
+LEGACY_STATUSES = {
+    "expired": "undeliverable",
+    "failed": "undeliverable",
+    "buffered": "submitted",
+    "unknown": "submitted",
+}
 _CONTENT_TYPES = {"legacy-form": "application/x-www-form-urlencoded", "legacy-json": "application/json"}
 # What a code of the Messages API is here, where it is something; others become 1, unknown.
 _ERROR_CODES = {"1070": "16", "1240": "9"}

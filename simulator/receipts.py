@@ -8,7 +8,7 @@ from typing import Any
 
 from simulator.dialects import bend_receipt
 from simulator.faults import FaultSet
-from simulator.legacy import LegacyFormat, make_receipt_body
+from simulator.legacy import LEGACY_STATUSES, LegacyFormat, make_receipt_body
 from simulator.records import Text
 from simulator.settings import Settings
 from simulator.webhooks import Deliverer, Webhook
@@ -46,7 +46,11 @@ class Receipts:
         final = strike("final_status") or {}
         if text.channel == "sms" and (partially := strike("partial_segments")) is not None:
             confirmed = min(partially.get("delivered", text.segments // 2), text.segments)
-            final = {"status": "rejected", "error_code": "1490", "confirmed": confirmed}
+            final = {
+                "status": "rejected",
+                "error_code": str(partially.get("error_code") or "1490"),
+                "confirmed": confirmed,
+            }
         delay_s = (strike("receipt_delay_ms") or {"value": 0})["value"] / 1000
         copies = 2 if strike("double_receipts") is not None else 1
         if strike("double_webhooks") is not None:
@@ -102,10 +106,11 @@ class Receipts:
     ) -> list[Webhook]:
         """Make the receipt that says `status`; the SMS API has one for each part."""
         legacy = self._choose_format(text)
+        as_message = LEGACY_STATUSES.get(status, status)
         bodies = (
             [partial(self._make_legacy_body, text, status, error_code, legacy, part) for part in range(text.segments)]
             if legacy
-            else [partial(self._make_body, text, status, error_code, confirmed)]
+            else [partial(self._make_body, text, as_message, error_code, confirmed)]
         )
         return [
             Webhook(
@@ -113,7 +118,7 @@ class Receipts:
                 url=text.webhook_url or self._settings.status_url,
                 make_body=make_body,
                 text=text,
-                status=status,
+                status=as_message,
                 wire=legacy.wire if legacy else "",
             )
             for make_body in bodies

@@ -217,6 +217,29 @@ def test_only_some_segments_can_be_confirmed(simulator, caller, receiver, refere
     assert [segment["status"] for segment in final["sms"]["segments"]] == ["delivered"] * confirmed
 
 
+def test_segments_can_be_rejected_for_a_reason(simulator, caller, receiver, reference):
+    simulator.set_faults(partial_segments={"delivered": 1, "error_code": 1180})
+    caller.send_accepted(client_ref=reference, text="x" * 153 * 3)
+    final = wait_for_end(receiver, reference)
+    assert (final["status"], final["error"]["title"]) == ("rejected", "1180")
+    said = [(segment["status"], segment.get("error_code")) for segment in final["sms"]["segments"]]
+    assert said == [("delivered", None), ("rejected", "1180"), ("rejected", "1180")]
+
+
+@pytest.mark.parametrize(
+    ("status", "as_message"),
+    [("expired", "undeliverable"), ("failed", "undeliverable"), ("buffered", "submitted"), ("unknown", "submitted")],
+)
+@pytest.mark.parametrize("form", ["legacy-json", None])
+def test_statuses_of_the_sms_api(simulator, caller, receiver, reference, status, as_message, form):
+    simulator.set_faults(final_status=status, **({"receipt_format": form} if form else {}))
+    caller.send_accepted(client_ref=reference)
+    simulator.wait_until_quiet()
+    bodies = [json.loads(exchange["body"]) for exchange in simulator.traffic() if exchange["kind"] == "status"]
+    assert [body["status"] for body in bodies] == (["accepted", status] if form else ["submitted", as_message])
+    assert simulator.texts()[0]["status"] == as_message
+
+
 # --- Opting out ----------------------------------------------------------------------------------------------
 
 

@@ -160,3 +160,32 @@ SMS_API = {
 
 # No code is in both.
 ERRORS = MESSAGES_API | SMS_API
+
+# https://developer.vonage.com/api-errors/sms, for `status` in an answer of the SMS API; the same numbers mean other
+# things in its receipts. This service does not send through it: they are for who reads Vonage's own records.
+SMS_API_ANSWERS = {
+    "1": CarrierError(_CARRIER, "Vonage was sent too much at once.", True),
+    "2": CarrierError(_CONFIGURATION, "The request lacked a parameter."),
+    "3": CarrierError(_CONFIGURATION, "A parameter of the request was invalid."),
+    "4": CarrierError(_CONFIGURATION, "The API key or secret is wrong or disabled.", remedy=_PAUSE),
+    "5": CarrierError(_CARRIER, "Vonage had an internal error.", True),
+    "6": CarrierError(_RECIPIENT, "Vonage could not process the text, or knows no network for the number."),
+    "7": CarrierError(_RECIPIENT, "The recipient's number is barred."),
+    "8": CarrierError(
+        _CONFIGURATION, "The Vonage account is suspended; only Vonage's support can tell why.", remedy=_PAUSE
+    ),
+    "9": CarrierError(_MONEY, "The credit of the Vonage account does not cover the text.", remedy=_PAUSE),
+    "10": CarrierError(_CARRIER, "The account has too many connections to Vonage.", True),
+    "11": CarrierError(_CONFIGURATION, "The Vonage account may not send through this API.", remedy=_PAUSE),
+    "12": CarrierError(_CONFIGURATION, "The text is too long."),
+    "14": CarrierError(_CONFIGURATION, "The signature of the request was wrong.", remedy=_PAUSE),
+    "15": CarrierError(_CONFIGURATION, "The virtual number may not text this recipient: an illegal sender there."),
+    "17": CarrierError(_CARRIER, "The carrier blocked the text."),
+    "22": CarrierError(_CONFIGURATION, "The network code of the request was invalid."),
+    "23": CarrierError(_CONFIGURATION, "The callback URL of the request was invalid."),
+    "29": CarrierError(
+        _CONFIGURATION, "The Vonage account is on trial and may text only numbers registered in its dashboard."
+    ),
+    "32": CarrierError(_CONFIGURATION, "The request had both a signature and the API secret.", remedy=_PAUSE),
+    "33": CarrierError(_RECIPIENT, "The recipient's number is no longer in use."),
+}

@@ -4,8 +4,9 @@ import pytest
 
 from messaging import wording
 from messaging.gateways import ErrorKind
-from messaging.gateways.vonage_codes import ERRORS, MESSAGES_API, SMS_API
+from messaging.gateways.vonage_codes import ERRORS, MESSAGES_API, SMS_API, SMS_API_ANSWERS
 from messaging.models import Message
+from scripts import codes
 from tests.factories import OMAR
 from tests.messaging.payloads import receipt
 from tests.messaging.rows import Status, make_queued, make_relay, read_answers
@@ -126,3 +127,16 @@ def test_an_unknown_result_changes_no_known_one(client, omar, final):
 def test_an_unknown_result_of_an_earlier_attempt_says_nothing_of_this_one(client, omar):
     message = deliver(client, make_sent(omar), RESULT_UNKNOWN, message_uuid="an-earlier-attempt")
     assert (message.status, message.error_code) == (Status.SENT, "")
+
+
+# --- The page of all codes ---------------------------------------------------------------------------------------
+
+
+def test_the_answers_of_the_sms_api_are_all_explained():
+    # https://developer.vonage.com/api-errors/sms
+    assert [int(code) for code in SMS_API_ANSWERS] == [*range(1, 13), 14, 15, 17, 22, 23, 29, 32, 33]
+    assert {code for code, error in SMS_API_ANSWERS.items() if error.kind is ErrorKind.MONEY} == {"9"}
+
+
+def test_the_page_of_codes_follows_the_table():
+    assert codes.PAGE.read_text(encoding="utf-8") == codes.render(), "run python -m scripts.codes"

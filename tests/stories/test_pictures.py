@@ -82,7 +82,8 @@ def test_pictures_travel_both_ways_without_what_the_camera_noted(service: Servic
     # Without MMS, a link.
     service.query("UPDATE chats_virtualnumber SET can_mms = false")
     simulator.mms(SARA, number, "", PHOTO)
-    link = simulator.wait_for_text(OMAR, f"the blue gate\n{service.url}/media/", timeout=20)["text"].split()[-1]
+    got = simulator.wait_for_text(OMAR, f"the blue gate\n{service.url}/media/", after=seq, timeout=20)
+    link = got["text"].split()[-1]
     status, headers, body = service.fetch(link)
     assert (status, headers["Content-Type"]) == (200, "image/jpeg")
     assert CAMERA.encode() not in body

@@ -63,6 +63,9 @@ class VirtualNumber(models.Model):
         editable=False,
         help_text="Pacing: when the number may send again. Only the sender moves it.",
     )
+    # Country and capabilities as the gateway had them at the last sync, which only chats.number_sync moves: what an
+    # operator has changed since is kept until they change there.
+    at_gateway = models.JSONField(null=True, editable=False)
     # What is wrong with it at the gateway, as of the last sync; only chats.number_sync moves them.
     missing_since = models.DateTimeField(
         null=True, editable=False, help_text="The account at the gateway no longer has the number."

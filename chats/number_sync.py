@@ -120,6 +120,7 @@ def _add(owned: OwnedNumber, *, now: datetime) -> Iterator[NumberChange]:
         log.error("number of the account refused", reason=str(error))
         yield NumberChange(kind=ChangeKind.REFUSED, number=mask(owned.number), sentence=f"Not added: {error}")
         return
+    VirtualNumber.objects.filter(pk=row.pk).update(at_gateway=_read_offer(owned))
     log.info("virtual number added", virtual_number=str(row.pk), state=row.state)
     what = " and ".join(name for name, can in (("SMS", row.can_sms), ("MMS", row.can_mms)) if can) or "no texts"
     where = row.country or "no country"
@@ -153,16 +154,23 @@ def _miss(row: VirtualNumber, *, now: datetime) -> Iterator[NumberChange]:
 
 
 def _copy(row: VirtualNumber, owned: OwnedNumber) -> Iterator[NumberChange]:
-    """Make country and capabilities those of the account."""
-    theirs = {"country": _read_country(owned) or row.country, "can_sms": owned.can_sms, "can_mms": owned.can_mms}
-    changed = {name: value for name, value in theirs.items() if getattr(row, name) != value}
-    if changed:
+    """Make of country and capabilities what has changed in the account; else they are as an operator wants them."""
+    offer, known = _read_offer(owned), row.at_gateway or {}
+    news = {name: value for name, value in offer.items() if name not in known or known[name] != value}
+    changed = {name: value for name, value in news.items() if getattr(row, name) != value}
+    if news:
         # Only what changed: the sender paces by the row.
-        VirtualNumber.objects.filter(pk=row.pk).update(**changed)
+        VirtualNumber.objects.filter(pk=row.pk).update(**changed, at_gateway=known | offer)
+    if changed:
         log.info("virtual number changed", virtual_number=str(row.pk), **changed)
         told = ", ".join(f"{_WORDS[name]} {_VALUES.get(value, value)}" for name, value in changed.items())
         sentence = f"Now as at the gateway: {told}."
         yield NumberChange(kind=ChangeKind.CHANGED, number=row.number, sentence=sentence)
+
+
+def _read_offer(owned: OwnedNumber) -> dict[str, str | bool]:
+    country = _read_country(owned)
+    return ({"country": country} if country else {}) | {"can_sms": owned.can_sms, "can_mms": owned.can_mms}
 
 
 _WORDS = {"country": "country", "can_sms": "SMS", "can_mms": "MMS"}

@@ -15,7 +15,7 @@ from django.utils.translation import ngettext
 from chats.models import Report, VirtualNumber
 from desk.figures import Week
 from desk.words import say_clock, say_count
-from messaging.models import UNHANDLED_FAILURE, Message
+from messaging.models import UNHANDLED_FAILURE, Attachment, Message
 from messaging.pauses import read_pause
 from platforms.models import Platform, WebhookEndpoint
 
@@ -23,6 +23,7 @@ from platforms.models import Platform, WebhookEndpoint
 COUNTED = 1_000
 _STALE_AFTER = timedelta(minutes=5)
 _RUNNING_OUT_FOR = timedelta(days=1)
+_LOST_FOR = timedelta(days=1)
 _AT_MOST = 5
 
 
@@ -68,6 +69,26 @@ def _find_failures(week: Week, now: datetime) -> Iterator[Need]:
             detail=_("By reason, with what can be done: try again, tell the sender, or tick off."),
             link=reverse("desk_failures"),
             button=_("See failures"),
+        )
+
+
+def _find_lost_attachments(week: Week, now: datetime) -> Iterator[Need]:
+    # By the index attachment_failed.
+    lost = Attachment.objects.filter(status=Attachment.Status.FAILED, created_at__gte=now - _LOST_FOR)
+    if count := lost.order_by()[: COUNTED + 1].count():
+        shown = say_count(count) if count <= COUNTED else _("More than %(count)s") % {"count": say_count(COUNTED)}
+        yield Need(
+            level="warning",
+            icon="broken_image",
+            title=ngettext(
+                "%(count)s attachment could not be passed on since yesterday",
+                "%(count)s attachments could not be passed on since yesterday",
+                count,
+            )
+            % {"count": shown},
+            detail=_("Their texts went without them, and who wrote them was told. Why is said beside each."),
+            link=f"{reverse('admin:messaging_attachment_changelist')}?status__exact={Attachment.Status.FAILED.value}",
+            button=_("See attachments"),
         )
 
 
@@ -176,6 +197,7 @@ NEEDS: Sequence[tuple[str, Callable[[Week, datetime], Iterator[Need]]]] = (
     ("messaging.view_message", _find_pause),
     ("messaging.view_message", _find_stale_figures),
     ("messaging.view_message", _find_failures),
+    ("messaging.view_attachment", _find_lost_attachments),
     ("chats.view_report", _find_reports),
     ("chats.view_virtualnumber", _find_number_problems),
     ("chats.view_virtualnumber", _find_shortages),

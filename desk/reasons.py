@@ -4,7 +4,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from messaging.gateways import ErrorKind
-from messaging.gateways.vonage_errors import ERRORS
+from messaging.gateways.vonage_codes import ERRORS
 
 # What this service says itself; all else is the carrier's.
 _OURS = {

@@ -28,7 +28,7 @@ from desk.setup import list_steps, read_installation
 from desk.setup_tests import TestTextForm, check, ping_endpoints, send_test_text
 from desk.words import say_count
 from messaging.events import hide_numbers
-from messaging.gateways.vonage_errors import MAY_HAVE_ARRIVED
+from messaging.gateways.vonage_codes import MAY_HAVE_ARRIVED
 from messaging.models import Message
 from messaging.resending import REFUSALS, Refusal
 

@@ -3,7 +3,6 @@
 import ipaddress
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
 from enum import Enum
 from urllib.parse import urlsplit
 
@@ -14,12 +13,10 @@ from chats.models import VirtualNumber
 from chats.number_sync import is_linked
 from messaging.gateways import AccountError, Outcome, OwnedNumber, SendError
 from messaging.gateways.vonage_account import Application, VonageAccount, WebhookUrl, fits_private_key
-from messaging.models import Message
+from messaging.signatures import read_signature
 
 INBOUND_PATH = "/webhooks/inbound"
 STATUS_PATH = "/webhooks/status"
-# Among these many texts, the newest in the log, a webhook that was believed is looked for.
-_LATEST_TEXTS = 1_000
 
 
 class State(Enum):
@@ -208,12 +205,18 @@ def _check_webhooks() -> Iterator[Finding]:
     if settings.VONAGE_SIGNATURE_SECRET == settings.VONAGE_API_SECRET:
         sentence = "VONAGE_SIGNATURE_SECRET is the API secret: copy the signature secret from API Settings."
         yield Finding("signature", State.BROKEN, sentence)
-    elif believed_at := _find_believed_webhook():
+    elif signed_at := read_signature():
         sentence = (
-            f"The newest webhook that was believed came at {believed_at:%-d %b %Y, %H:%M} UTC; "
-            'one that is not is in the log as "webhook refused".'
+            f"A webhook with the signature of VONAGE_SIGNATURE_SECRET came at {signed_at:%-d %b %Y, %H:%M} UTC; "
+            'one that is not believed is in the log as "webhook refused".'
         )
         yield Finding("signature", State.OK, sentence)
+    elif settings.VONAGE_LEGACY_WEBHOOKS == "token":
+        sentence = (
+            "Webhooks of the SMS API are believed by VONAGE_WEBHOOK_TOKEN, so none has shown yet whether "
+            "VONAGE_SIGNATURE_SECRET is the account's; a webhook of the Messages API would."
+        )
+        yield Finding("signature", State.UNKNOWN, sentence)
     else:
         sentence = (
             "Whether VONAGE_SIGNATURE_SECRET is the account's can be asked of nobody: text a virtual number. Not in "
@@ -226,15 +229,6 @@ def _check_webhooks() -> Iterator[Finding]:
             "webhooks; they can be asked for nowhere."
         )
         yield Finding("sms api", State.UNKNOWN, sentence)
-
-
-def _find_believed_webhook() -> datetime | None:
-    latest = Message.objects.order_by("-position").values_list("direction", "created_at", "delivered_at")
-    times = [
-        created_at if direction == Message.Direction.INBOUND else delivered_at
-        for direction, created_at, delivered_at in latest[:_LATEST_TEXTS]
-    ]
-    return max((at for at in times if at), default=None)
 
 
 def _explain(check: str, error: AccountError) -> Finding:

@@ -318,7 +318,8 @@ def find_longest_due_seconds() -> float:
     return max(0.0, seconds or 0.0)
 
 
-# A receipt may have come before the answer was written down: what it said stays.
+# A receipt may have come before the answer was written down: what it said stays, also that the text waits again, by
+# the id that it named or because its attempt does not count.
 _ACCEPTED = f"""
     UPDATE messaging_message AS message
        SET status = CASE WHEN status IN {_PENDING} THEN 'sent' ELSE status END,
@@ -326,8 +327,9 @@ _ACCEPTED = f"""
            error_code = CASE WHEN status IN {_PENDING} THEN '' ELSE error_code END,
            error_detail = CASE WHEN status IN {_PENDING} THEN '' ELSE error_detail END,
            error_kind = CASE WHEN status IN {_PENDING} THEN '' ELSE error_kind END
-      FROM unnest(%(ids)s::uuid[], %(gateway_ids)s::text[]) AS result (id, gateway_id)
-     WHERE message.id = result.id
+      FROM unnest(%(ids)s::uuid[], %(gateway_ids)s::text[], %(attempts)s::int[]) AS result (id, gateway_id, attempt)
+     WHERE message.id = result.id AND attempts >= result.attempt
+       AND NOT COALESCE(result.gateway_id = ANY (rejected_gateway_ids), false)
     RETURNING CASE WHEN kind = 'relay' THEN extract(epoch FROM now() - created_at)::float END
 """
 # Only of the attempt that this result is of: the row may have moved on since. An attempt that does not count is
@@ -392,6 +394,7 @@ def record_results(results: Sequence[Result]) -> list[float]:
             {
                 "ids": [r.claim.id for r in accepted],
                 "gateway_ids": [str(r.gateway_id)[:64] for r in accepted],
+                "attempts": [r.claim.attempt for r in accepted],
             },
         )
         took = [seconds for (seconds,) in rows if seconds is not None]
@@ -442,13 +445,13 @@ def _record_not_accepted(refused: Sequence[_NotAccepted], faults: Sequence[Resul
 
 def _judge(claim: Claim, error: SendError) -> _NotAccepted:
     verdict = _NotAccepted(claim, "queued", code=error.code, detail=error.detail, kind=error.kind.value)
+    wait = max(backoff_seconds(claim.attempt), error.retry_after or 0)
     match error.outcome:
         case Outcome.AGAIN:
-            wait = max(backoff_seconds(claim.attempt), error.retry_after or 0)
             return replace(verdict, wait=wait, throttled=error.throttled)
         case Outcome.PAUSE:
             # The fault is not the text's: it goes on where it was, and the account waits.
-            return replace(verdict, unused=1)
+            return replace(verdict, unused=1, wait=wait if error.throttled else 0, throttled=error.throttled)
         case Outcome.NEVER if claim.is_mms:
             # The number, the country or the account takes no MMS: it goes as a text with links.
             return replace(verdict, channel="sms")

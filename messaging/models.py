@@ -63,6 +63,7 @@ class Message(models.Model):
                        │        ├──→ QUEUED (refused for now: 429, 5xx, no connection)
                        │        ├──→ QUEUED (the account is paused; the attempt does not count)
                        │        ├──→ QUEUED (as a text with links, when it was refused as an MMS)
+                       │        │       ▲ from SENT as well, when a receipt says one of the last two
                        │        ├──→ HELD → QUEUED (its recipient sleeps, or has not said YES yet)
                        │        ├──→ FAILED (refused for good, or tried for too long) → QUEUED (by an operator)
                        └────────┴──→ UNCONFIRMED (the answer was lost: timeout, dropped connection, a crash)
@@ -183,6 +184,8 @@ class Message(models.Model):
     may_have_arrived = models.BooleanField(default=False, db_default=False)
     # Of a text that failed and was sent again: what the gateway called the attempts before, if it took them.
     earlier_gateway_ids = ArrayField(models.CharField(max_length=64), null=True, editable=False)
+    # Of a text that the gateway took, rejected by a receipt, and was given again by itself: what it called it then.
+    rejected_gateway_ids = ArrayField(models.CharField(max_length=64), null=True, editable=False)
     # A failure that an operator is done with, and which of them.
     handled_at = models.DateTimeField(null=True, editable=False)
     handled_by = models.CharField(max_length=150, blank=True, default="", db_default="", editable=False)
@@ -358,6 +361,8 @@ class Attachment(models.Model):
             models.Index(fields=["due_at"], condition=Q(status="waiting"), name="attachment_waiting"),
             # The worker: whose link has expired?
             models.Index(fields=["stored_at"], condition=Q(status="stored"), name="attachment_stored"),
+            # The desk: which could not be passed on of late?
+            models.Index(fields=["created_at"], condition=Q(status="failed"), name="attachment_failed"),
         )
 
     def __str__(self) -> str:
@@ -512,7 +517,8 @@ class GatewayAccount(models.Model):
     """The account at the gateway, which all senders share: when it may send again, and whether it is paused.
 
     While it is paused, one text at a time is tried (a probe); `probe_at` is when the next may be, or, while one is
-    on its way, when its sender is taken for dead. docs/decisions/0011-paused-account.md
+    on its way, when its sender is taken for dead, or, when it was accepted and its receipt is awaited, until when.
+    docs/decisions/0011-paused-account.md
     """
 
     name = models.CharField(max_length=20, primary_key=True)
@@ -523,12 +529,18 @@ class GatewayAccount(models.Model):
     probe_at = models.DateTimeField(null=True)
     # The text that is being tried; no foreign key, so that the log may forget it.
     probe_message_id = models.UUIDField(null=True)
+    # A receipt has refused the account: of a probe that is accepted, the receipt is awaited before it counts.
+    refused_by_receipt = models.BooleanField(default=False, db_default=False)
+    probe_was_accepted = models.BooleanField(default=False, db_default=False)
     failed_probes = models.PositiveSmallIntegerField(default=0, db_default=0)
     # Only messaging.balance moves these; low since the reading that was first below BALANCE_WARNING.
     balance = models.DecimalField(max_digits=14, decimal_places=4, null=True)
     balance_currency = models.CharField(max_length=3, blank=True, default="", db_default="")
     balance_read_at = models.DateTimeField(null=True)
     balance_low_since = models.DateTimeField(null=True)
+    # When a webhook was last verified with the signature secret, and with which; only messaging.signatures moves them.
+    signed_at = models.DateTimeField(null=True)
+    signed_with = models.CharField(max_length=16, blank=True, default="", db_default="")
     # Only chats.number_sync moves it.
     numbers_read_at = models.DateTimeField(null=True)
 

@@ -1,5 +1,6 @@
 """Move an outbound message by what the gateway says became of it: forward only, in whatever order it says so."""
 
+from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
@@ -9,9 +10,11 @@ from django.db import transaction
 from chats.models import Participant
 from messaging.events import record_ends
 from messaging.failures import tell_sender
-from messaging.gateways import ErrorKind, Progress, Receipt
+from messaging.gateways import ErrorKind, Progress, Receipt, Remedy
 from messaging.models import Message, OptOut
 from messaging.opt_outs import Person, opt_out
+from messaging.outbox import wake_senders
+from messaging.pauses import IS_PROBE, end_probe_by_receipt, lock_account, pause_account_by_receipt
 from proxy_project.sql import execute_prepared
 
 log = structlog.get_logger(__name__)
@@ -19,16 +22,28 @@ log = structlog.get_logger(__name__)
 # One statement finds the row and moves it. A final status stays; facts that a later receipt brings are kept.
 # An error without a failure says that nobody knows whether the text arrived: it is kept with a text that is SENT.
 # A failure counts only for the attempt that we know of: an earlier one may fail while the next is on its way. What is
-# said of an attempt after which an operator sent the text again counts only when that has arrived after all.
+# said of an attempt after which the text was sent again counts only when that has arrived after all.
+# The parts of a text that the SMS API tells of have ids that the Messages API did not tell us, which is no reason to
+# doubt them while there was one attempt.
+# Rejected as an MMS a text goes as one with links; rejected for the account's sake it waits, and its attempt does not
+# count. Of a text in parts some may have arrived: that one fails. docs/decisions/0011-paused-account.md
 _RECORD = """
     UPDATE messaging_message AS message
-       SET status = CASE WHEN moves THEN %(status)s ELSE message.status END,
-           due_at = CASE WHEN moves THEN NULL ELSE message.due_at END,
-           gateway_id = COALESCE(message.gateway_id, CASE WHEN NOT is_earlier THEN %(gateway_id)s END),
-           sent_at = COALESCE(message.sent_at, CASE WHEN moves OR NOT is_earlier THEN now() END),
+       SET status = CASE WHEN waits THEN 'queued' WHEN moves THEN %(status)s ELSE message.status END,
+           due_at = CASE WHEN waits THEN now() WHEN moves THEN NULL ELSE message.due_at END,
+           channel = CASE WHEN waits AND %(remedy)s = 'as_text' THEN 'sms' ELSE message.channel END,
+           attempts = attempts - CASE WHEN waits AND %(remedy)s = 'pause' AND attempts > 0 THEN 1 ELSE 0 END,
+           rejected_gateway_ids = CASE WHEN waits THEN COALESCE(rejected_gateway_ids, '{{}}')
+                                           || array_remove(ARRAY[NULLIF(message.gateway_id, %(gateway_id)s),
+                                                                 %(gateway_id)s], NULL)
+                                       ELSE rejected_gateway_ids END,
+           gateway_id = CASE WHEN NOT waits THEN
+                            COALESCE(message.gateway_id, CASE WHEN NOT is_earlier THEN %(gateway_id)s END) END,
+           sent_at = CASE WHEN NOT waits THEN
+                         COALESCE(message.sent_at, CASE WHEN moves OR NOT is_earlier THEN now() END) END,
            may_have_arrived = message.may_have_arrived AND NOT (moves AND %(status)s = 'failed' AND attempts <= 1),
            delivered_at = CASE WHEN moves AND %(status)s = 'delivered' THEN now() ELSE message.delivered_at END,
-           failed_at = CASE WHEN moves AND %(status)s = 'failed' THEN now() ELSE message.failed_at END,
+           failed_at = CASE WHEN moves AND NOT waits AND %(status)s = 'failed' THEN now() ELSE message.failed_at END,
            error_code = CASE WHEN tells THEN %(error_code)s ELSE message.error_code END,
            error_detail = CASE WHEN tells THEN %(error_detail)s ELSE message.error_detail END,
            error_kind = CASE WHEN tells THEN %(error_kind)s ELSE message.error_kind END,
@@ -36,26 +51,45 @@ _RECORD = """
            price = COALESCE(%(price)s, message.price),
            currency = COALESCE(NULLIF(%(currency)s, ''), message.currency)
       FROM (SELECT *, moves OR (status = 'sent' AND %(status)s = 'sent' AND is_of_attempt AND %(error_code)s <> '')
-                      AS tells
+                      AS tells,
+                     moves AND (%(remedy)s = 'as_text' AND channel = 'mms'
+                                OR %(remedy)s = 'pause' AND COALESCE(%(segments)s, segments, 1) <= 1) AS waits
               FROM (SELECT *, CASE %(status)s
                                 WHEN 'sent' THEN is_pending AND NOT is_earlier
                                 WHEN 'failed' THEN (is_pending OR status = 'sent') AND is_of_attempt AND NOT is_earlier
                                 ELSE is_pending OR status = 'sent'
                               END AS moves
-                      FROM (SELECT id, status, status IN ('queued', 'sending', 'unconfirmed') AS is_pending,
-                                   COALESCE(gateway_id, %(gateway_id)s) = %(gateway_id)s AS is_of_attempt,
-                                   COALESCE(%(gateway_id)s = ANY(earlier_gateway_ids), false) AS is_earlier
+                      FROM (SELECT id, status, channel, segments,
+                                   status IN ('queued', 'sending', 'unconfirmed') AS is_pending,
+                                   COALESCE(gateway_id, %(gateway_id)s) = %(gateway_id)s
+                                   OR %(is_of_part)s AND gateway_id ~ '{uuid}' AND attempts <= 1
+                                      AND earlier_gateway_ids IS NULL AS is_of_attempt,
+                                   COALESCE(%(gateway_id)s = ANY(earlier_gateway_ids || rejected_gateway_ids), false)
+                                       AS is_earlier
                               FROM messaging_message
                              WHERE direction = 'out' AND {match}
                                FOR NO KEY UPDATE) AS locked) AS judged) AS found
      WHERE message.id = found.id
-    RETURNING message.id, found.moves, found.moves AND %(status)s <> 'sent' AND EXISTS (
+    RETURNING message.id, moves, waits, moves AND NOT waits AND %(status)s <> 'sent' AND EXISTS (
                   SELECT FROM chats_chat AS chat JOIN platforms_platform AS platform ON platform.id = chat.platform_id
                    WHERE chat.id = message.chat_id AND platform.records_events),
-              message.chat_id
+              is_of_attempt AND NOT is_earlier AND {is_probe}, message.chat_id
 """
-_RECORD_BY_REFERENCE = _RECORD.format(match="id = %(reference)s")
-_RECORD_BY_GATEWAY_ID = _RECORD.format(match="gateway_id = %(gateway_id)s")
+_UUID = "^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$"
+_RECORD_BY_REFERENCE = _RECORD.format(match="id = %(reference)s", uuid=_UUID, is_probe=IS_PROBE)
+_RECORD_BY_GATEWAY_ID = _RECORD.format(match="gateway_id = %(gateway_id)s", uuid=_UUID, is_probe=IS_PROBE)
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """The text of a receipt: whether it moved, whether it waits again, and whether its platform is told."""
+
+    message_id: UUID
+    moved: bool
+    waits: bool
+    is_told: bool
+    is_probe: bool
+    chat_id: UUID | None
 
 
 def record_receipt(receipt: Receipt, *, now: datetime) -> bool:
@@ -63,29 +97,41 @@ def record_receipt(receipt: Receipt, *, now: datetime) -> bool:
 
     It is found by our reference when the gateway gave it back, else by the gateway's id. A text that failed is
     told to its sender; of one that has arrived or failed, the platform is told. One that the carrier refused because
-    its recipient has opted out is an opt-out.
+    its recipient has opted out is an opt-out; one that it refused for the account's sake pauses the account.
     """
     with transaction.atomic():
+        if receipt.remedy is Remedy.PAUSE:
+            lock_account()
         found = _record(_RECORD_BY_REFERENCE, receipt) if receipt.reference else None
         found = found or _record(_RECORD_BY_GATEWAY_ID, receipt)
         if found is None:
             return False
-        message_id, moved, is_told, chat_id = found
-        if is_told:
-            record_ends(message_ids=[message_id])
-        if moved and receipt.progress is Progress.FAILED:
-            tell_sender(message_id)
-        # Whichever attempt it was of, and whatever has become of the text.
-        if receipt.progress is Progress.FAILED and receipt.error_kind is ErrorKind.OPT_OUT:
-            _record_opt_out(message_id, now)
+        _see_to(found, receipt, now)
+    if found.is_probe and receipt.remedy is not Remedy.PAUSE:
+        end_probe_by_receipt(message_id=found.message_id, carried=receipt.progress is not Progress.FAILED)
     log.info(
         "receipt recorded",
-        message=str(message_id),
-        chat=chat_id and str(chat_id),
+        message=str(found.message_id),
+        chat=found.chat_id and str(found.chat_id),
         progress=receipt.progress.value,
-        moved=moved,
+        moved=found.moved,
+        waits=found.waits,
     )
     return True
+
+
+def _see_to(found: _Found, receipt: Receipt, now: datetime) -> None:
+    if found.is_told:
+        record_ends(message_ids=[found.message_id])
+    if found.waits:
+        wake_senders()
+    elif found.moved and receipt.progress is Progress.FAILED:
+        tell_sender(found.message_id)
+    if found.moved and receipt.remedy is Remedy.PAUSE:
+        pause_account_by_receipt(code=receipt.error_code, detail=receipt.error_detail, refused=found.message_id)
+    # Whichever attempt it was of, and whatever has become of the text.
+    if receipt.progress is Progress.FAILED and receipt.error_kind is ErrorKind.OPT_OUT:
+        _record_opt_out(found.message_id, now)
 
 
 def _record_opt_out(message_id: UUID, now: datetime) -> None:
@@ -114,7 +160,7 @@ def _record_opt_out(message_id: UUID, now: datetime) -> None:
         opt_out(person=person, source=OptOut.Source.CARRIER, now=now)
 
 
-def _record(statement: str, receipt: Receipt) -> tuple[UUID, bool, bool, UUID | None] | None:
+def _record(statement: str, receipt: Receipt) -> _Found | None:
     rows = execute_prepared(
         statement,
         {
@@ -124,12 +170,11 @@ def _record(statement: str, receipt: Receipt) -> tuple[UUID, bool, bool, UUID | 
             "error_code": receipt.error_code,
             "error_detail": receipt.error_detail,
             "error_kind": receipt.error_kind.value if receipt.error_kind else "",
+            "remedy": receipt.remedy.value if receipt.remedy else "",
+            "is_of_part": receipt.is_of_part,
             "segments": receipt.segments,
             "price": receipt.price,
             "currency": receipt.currency,
         },
     )
-    if not rows:
-        return None
-    message_id, moved, is_told, chat_id = rows[0]
-    return message_id, moved, is_told, chat_id
+    return _Found(*rows[0]) if rows else None

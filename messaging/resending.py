@@ -21,7 +21,7 @@ from audit.models import Action, AuditEntry
 from chats.models import Participant
 from chats.opted_out import is_opted_out
 from messaging.failures import tell_not_delivered
-from messaging.gateways.vonage_errors import MAY_HAVE_ARRIVED
+from messaging.gateways.vonage_codes import MAY_HAVE_ARRIVED
 from messaging.models import Message
 from messaging.outbox import EXPIRES_AT, wake_senders
 from proxy_project.sql import execute_planned

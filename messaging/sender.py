@@ -158,7 +158,7 @@ class Sender:
                 result = self._done.get_nowait()
             except queue.Empty:
                 break
-            judged = self._throttling.judge(result)
+            judged = self._throttling.judge(result, at=time.monotonic())
             if judged is not result:
                 self._refusals += 1
             self._unrecorded.append(judged)

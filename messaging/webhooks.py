@@ -24,6 +24,7 @@ from messaging.gateways import (
 from messaging.parts import receive_part
 from messaging.receipts import record_receipt
 from messaging.relay import receive_text
+from messaging.signatures import note_signature
 from proxy_project.errors import error_response
 
 log = structlog.get_logger(__name__)
@@ -57,6 +58,8 @@ def _answer(request: HttpRequest, expected: type[InboundText] | type[Receipt]) -
         status = _STATUSES[type(error)]
         log.warning("webhook refused", webhook=request.path, status=status, reason=str(error))
         return error_response(status=status, code=type(error).__name__.lower(), detail=str(error))
+    if news is not None and _is_signed(request):
+        note_signature()
     match news:
         case InboundText():
             receive_text(news, now=timezone.now())
@@ -65,6 +68,11 @@ def _answer(request: HttpRequest, expected: type[InboundText] | type[Receipt]) -
         case Receipt():
             return _take_receipt(news)
     return HttpResponse()
+
+
+def _is_signed(request: HttpRequest) -> bool:
+    """Return whether a webhook that was believed was so by its signature, and not by a token in its URL."""
+    return "HTTP_AUTHORIZATION" in request.META or settings.VONAGE_LEGACY_WEBHOOKS != "token"
 
 
 def _read(

@@ -51,7 +51,12 @@ def make_app(settings: Settings) -> web.Application:
         connections=settings.webhook_connections,
         timeout_s=settings.webhook_timeout_s,
     )
-    tokens = TokenChecker(public_key=settings.public_key, application_id=settings.application_id)
+    tokens = TokenChecker(
+        public_key=settings.public_key,
+        application_id=settings.application_id,
+        api_key=settings.api_key,
+        api_secret=settings.api_secret,
+    )
     opt_outs = OptOuts()
     store = MediaStore(clock_scale=settings.clock_scale)
     fetcher = Fetcher(state=state, store=store, timeout_s=settings.webhook_timeout_s)

@@ -8,7 +8,7 @@ from typing import Any, TypeGuard
 
 from yarl import URL
 
-from simulator.legacy import FORMATS, SIGNATURES
+from simulator.legacy import FORMATS, LEGACY_STATUSES, SIGNATURES
 from simulator.phone_numbers import PHONE_NUMBER
 
 LONGEST_MS = 600_000
@@ -78,6 +78,7 @@ _MILLISECONDS = Kind(
 _STATUS = Option("an HTTP status from 400 to 599", lambda value: is_integer(value) and 400 <= value <= 599)
 _ONE_KIND = {"kind": _choose("inbound", "status")}
 _RATE = Option("a number from 0.01 to 10000", _is_rate)
+_ERROR_CODE = Option("digits, such as 1240", lambda v: re.fullmatch(r"[0-9]{1,6}", str(v)) is not None)
 _SIGNATURE = _choose(*SIGNATURES, default="none")
 
 KINDS: dict[str, Kind] = {
@@ -117,13 +118,16 @@ KINDS: dict[str, Kind] = {
     "final_status": Kind(
         "status",
         {
-            "status": _choose("delivered", "rejected", "undeliverable"),
-            "error_code": Option("digits, such as 1240", lambda v: re.fullmatch(r"[0-9]{1,6}", str(v)) is not None),
+            "status": _choose("delivered", "rejected", "undeliverable", *LEGACY_STATUSES),
+            "error_code": _ERROR_CODE,
         },
         _complete_final_status,
     ),
     "partial_segments": Kind(
-        options={"delivered": Option("a whole number of segments", lambda v: is_integer(v) and 0 <= v <= 255)}
+        options={
+            "delivered": Option("a whole number of segments", lambda v: is_integer(v) and 0 <= v <= 255),
+            "error_code": _ERROR_CODE,
+        }
     ),
     "opt_out_assist": _SWITCH,
     # Webhooks of both kinds: how they are signed, and their dialects.

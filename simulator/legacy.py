@@ -16,7 +16,17 @@ from simulator.records import Text
 FORMATS = ("legacy-get", "legacy-form", "legacy-json")
 SIGNATURES = ("none", "md5hash", "md5", "sha1", "sha256", "sha512")
 MOST_PARTS = 255
+# What only receipts of the SMS API say, and what the Messages API says instead.
+LEGACY_STATUSES = {
+    "expired": "undeliverable",
+    "failed": "undeliverable",
+    "buffered": "submitted",
+    "unknown": "submitted",
+}
 _CONTENT_TYPES = {"legacy-form": "application/x-www-form-urlencoded", "legacy-json": "application/json"}
+# What a code of the Messages API is here, where it is something; others become 1, unknown.
+_ERROR_CODES = {"1070": "16", "1240": "9"}
+_PRICE = 0.0072
 _STATUSES = {"submitted": "accepted", "undeliverable": "failed"}
 _PART_KEYS = {"total", "order", "ref"}
 
@@ -94,17 +104,17 @@ def make_inbound_bodies(
 
 
 def make_receipt_body(
-    text: Text, status: str, error_code: str | None, form: LegacyFormat, *, api_key: str, secret: str
+    text: Text, status: str, error_code: str | None, form: LegacyFormat, *, part: int, api_key: str, secret: str
 ) -> bytes:
-    """Make the delivery receipt of a text to a handset; an error code of the Messages API becomes 1, unknown."""
-    code = "0" if error_code is None else {"1240": "9"}.get(error_code, error_code if len(error_code) < 3 else "1")
+    """Make the delivery receipt of one part of a text to a handset, which has an id of its own."""
+    code = "0" if error_code is None else _ERROR_CODES.get(error_code, error_code if len(error_code) < 3 else "1")
     now = time.time()
     params = {
         "msisdn": text.handset.removeprefix("+"),
         "to": text.virtual_number.removeprefix("+"),
         "network-code": "310260",
-        "messageId": text.message_uuid,
-        "price": f"{0.0072 * text.segments:.8f}",
+        "messageId": f"{text.message_uuid.replace('-', '')[:14].upper()}{part:02X}",
+        "price": f"{_PRICE:.8f}",
         "status": _STATUSES.get(status, status),
         "scts": datetime.fromtimestamp(now, UTC).strftime("%y%m%d%H%M"),
         "err-code": code,

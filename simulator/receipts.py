@@ -3,11 +3,12 @@
 import asyncio
 import time
 from functools import partial
+from itertools import pairwise
 from typing import Any
 
 from simulator.dialects import bend_receipt
 from simulator.faults import FaultSet
-from simulator.legacy import LegacyFormat, make_receipt_body
+from simulator.legacy import LEGACY_STATUSES, LegacyFormat, make_receipt_body
 from simulator.records import Text
 from simulator.settings import Settings
 from simulator.webhooks import Deliverer, Webhook
@@ -30,8 +31,8 @@ class Receipts:
         left_out = self._faults.strike("no_receipts", text.virtual_number, text.handset)
         if left_out is not None and left_out.get("which") != "submitted":
             return
-        rejected = self._make(text, "rejected", error_code)
-        self._deliverer.schedule(rejected, SUBMITTED_AFTER_S * self._settings.clock_scale)
+        for rejected in self._make(text, "rejected", error_code):
+            self._deliverer.schedule(rejected, SUBMITTED_AFTER_S * self._settings.clock_scale)
 
     async def send(self, text: Text) -> None:
         """Send both receipts of a text; returns at once unless a fault says that they come before the answer."""
@@ -45,7 +46,11 @@ class Receipts:
         final = strike("final_status") or {}
         if text.channel == "sms" and (partially := strike("partial_segments")) is not None:
             confirmed = min(partially.get("delivered", text.segments // 2), text.segments)
-            final = {"status": "rejected", "error_code": "1490", "confirmed": confirmed}
+            final = {
+                "status": "rejected",
+                "error_code": str(partially.get("error_code") or "1490"),
+                "confirmed": confirmed,
+            }
         delay_s = (strike("receipt_delay_ms") or {"value": 0})["value"] / 1000
         copies = 2 if strike("double_receipts") is not None else 1
         if strike("double_webhooks") is not None:
@@ -71,39 +76,53 @@ class Receipts:
         scale = self._settings.clock_scale
         for _ in range(copies):
             if without != "submitted":
-                submitted = self._make(text, "submitted")
-                self._deliverer.schedule(submitted, delay_s + SUBMITTED_AFTER_S * scale)
+                for submitted in self._make(text, "submitted"):
+                    self._deliverer.schedule(submitted, delay_s + SUBMITTED_AFTER_S * scale)
             if without != "last":
-                ended = self._make_last(text, final)
-                self._deliverer.schedule(ended, delay_s + DELIVERED_AFTER_S * scale)
+                for ended in self._make_last(text, final):
+                    self._deliverer.schedule(ended, delay_s + DELIVERED_AFTER_S * scale)
 
     def _send_in_order(
         self, text: Text, final: dict[str, Any], *, delay_s: float, reorder: bool, at_once: bool
     ) -> asyncio.Future[None]:
-        """Send one receipt after the other; the future is done when both were tried once."""
+        """Send one receipt after the other; the future is done when all were tried once."""
         submitted, ended = self._make(text, "submitted"), self._make_last(text, final)
-        first, second = (ended, submitted) if reorder else (submitted, ended)
-        second.attempted = asyncio.get_running_loop().create_future()
-        first.then = second
+        receipts = [*ended, *submitted] if reorder else [*submitted, *ended]
+        for receipt, following in pairwise(receipts):
+            receipt.then = following
+        last = receipts[-1]
+        last.attempted = asyncio.get_running_loop().create_future()
         self._deliverer.schedule(
-            first, delay_s if at_once else delay_s + SUBMITTED_AFTER_S * self._settings.clock_scale
+            receipts[0], delay_s if at_once else delay_s + SUBMITTED_AFTER_S * self._settings.clock_scale
         )
-        return second.attempted
+        return last.attempted
 
-    def _make_last(self, text: Text, final: dict[str, Any]) -> Webhook:
+    def _make_last(self, text: Text, final: dict[str, Any]) -> list[Webhook]:
         status = final.get("status", "delivered")
         return self._make(text, status, final.get("error_code"), final.get("confirmed"))
 
-    def _make(self, text: Text, status: str, error_code: str | None = None, confirmed: int | None = None) -> Webhook:
+    def _make(
+        self, text: Text, status: str, error_code: str | None = None, confirmed: int | None = None
+    ) -> list[Webhook]:
+        """Make the receipt that says `status`; the SMS API has one for each part."""
         legacy = self._choose_format(text)
-        return Webhook(
-            kind="status",
-            url=text.webhook_url or self._settings.status_url,
-            make_body=partial(self._make_body, text, status, error_code, confirmed, legacy),
-            text=text,
-            status=status,
-            wire=legacy.wire if legacy else "",
+        as_message = LEGACY_STATUSES.get(status, status)
+        bodies = (
+            [partial(self._make_legacy_body, text, status, error_code, legacy, part) for part in range(text.segments)]
+            if legacy
+            else [partial(self._make_body, text, as_message, error_code, confirmed)]
         )
+        return [
+            Webhook(
+                kind="status",
+                url=text.webhook_url or self._settings.status_url,
+                make_body=make_body,
+                text=text,
+                status=as_message,
+                wire=legacy.wire if legacy else "",
+            )
+            for make_body in bodies
+        ]
 
     def _choose_format(self, text: Text) -> LegacyFormat | None:
         if self._faults.active:
@@ -112,12 +131,13 @@ class Receipts:
                 return LegacyFormat(wire=options["format"], signature=options["signature"])
         return self._settings.receipts
 
-    def _make_body(
-        self, text: Text, status: str, error_code: str | None, confirmed: int | None, legacy: LegacyFormat | None
+    def _make_legacy_body(
+        self, text: Text, status: str, error_code: str | None, legacy: LegacyFormat, part: int
     ) -> bytes:
-        if legacy is not None:
-            credentials = {"api_key": self._settings.api_key, "secret": self._settings.signature_secret}
-            return make_receipt_body(text, status, error_code, legacy, **credentials)
+        credentials = {"api_key": self._settings.api_key, "secret": self._settings.signature_secret}
+        return make_receipt_body(text, status, error_code, legacy, part=part, **credentials)
+
+    def _make_body(self, text: Text, status: str, error_code: str | None, confirmed: int | None) -> bytes:
         made = make_status_body(text, status, error_code, time.time(), confirmed=confirmed)
         if not self._faults.active:
             return made

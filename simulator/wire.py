@@ -92,7 +92,10 @@ def make_inbound_body(text: Text, override: dict[str, Any]) -> bytes:
 def make_status_body(
     text: Text, status: str, error_code: str | None, now: float, *, confirmed: int | None = None
 ) -> bytes:
-    """Make the delivery receipt that says `status` of a text to a handset, of which some segments are confirmed."""
+    """Make the delivery receipt that says `status` of a text to a handset, of which some segments are confirmed.
+
+    Of the others nothing is known with 1490; with another error they were rejected for it.
+    """
     body: dict[str, Any] = {
         "message_uuid": text.message_uuid,
         "to": drop_plus(text.handset),
@@ -112,6 +115,9 @@ def make_status_body(
         }
         if confirmed is not None:
             body["sms"] = _describe_segments(text, body["timestamp"], confirmed)
+            if error_code != "1490":
+                rejected = {"timestamp": body["timestamp"], "status": "rejected", "error_code": error_code}
+                body["sms"]["segments"] += [rejected] * (text.segments - confirmed)
     else:
         price = _PRICE_MMS if text.channel == "mms" else _PRICE_OUT * text.segments
         body["usage"] = {"currency": "EUR", "price": f"{price:.4f}"}

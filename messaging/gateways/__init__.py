@@ -94,11 +94,19 @@ class ErrorKind(Enum):
     UNKNOWN = "unknown"
 
 
+class Remedy(Enum):
+    """What may still be done about a text that the carrier took, and then rejected."""
+
+    PAUSE = "pause"  # no text of the account is carried until somebody mends that: this one waits as well
+    AS_TEXT = "as_text"  # if it was an MMS, it may go as a text with links
+
+
 @dataclass(frozen=True, slots=True)
 class Receipt:
     """A delivery receipt. `reference` is ours, when the carrier gave it back; `at` is seconds since 1970.
 
-    SENT with an error is a text of which nobody can say whether it arrived.
+    SENT with an error is a text of which nobody can say whether it arrived. With `is_of_part` the gateway id is that
+    of one part of the text, which the carrier need not have told us before.
     """
 
     gateway_id: str
@@ -108,6 +116,8 @@ class Receipt:
     error_code: str = ""
     error_detail: str = ""
     error_kind: ErrorKind | None = None
+    remedy: Remedy | None = None
+    is_of_part: bool = False
     segments: int | None = None
     price: Decimal | None = None
     currency: str = ""

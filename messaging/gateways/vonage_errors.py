@@ -1,136 +1,27 @@
-"""Vonage's errors, in its answers and in its receipts: what each means, whom it concerns, whether to try again."""
+"""Read Vonage's errors in its receipts, and explain its answers to a request."""
 
 import re
-from dataclasses import dataclass
 from typing import Any
 
 import requests
 
 from messaging.gateways import ErrorKind, Outcome, SendError
+from messaging.gateways.vonage_codes import MESSAGES_API, CarrierError
 
 # A number that rests for days because of one header is worse than one more 429.
 _LONGEST_RETRY_AFTER_SECONDS = 3600
 
-_CONFIGURATION = ErrorKind.CONFIGURATION
-_RECIPIENT = ErrorKind.RECIPIENT
 _CARRIER = ErrorKind.CARRIER
-_MONEY = ErrorKind.MONEY
-_UNKNOWN = ErrorKind.UNKNOWN
-
-# Not every part of a long text was confirmed within five minutes: all, some or none of it may have arrived.
-RESULT_UNKNOWN = "1490"
-# With these a text that failed may have arrived all the same; 1320: as one that the carrier had been given before.
-MAY_HAVE_ARRIVED = (RESULT_UNKNOWN, "1320")
 
 
-@dataclass(frozen=True, slots=True)
-class CarrierError:
-    """What a code means, in a sentence for an operator; `retryable` when the same text may arrive later."""
-
-    kind: ErrorKind
-    meaning: str
-    retryable: bool = False
-
-    @property
-    def in_words(self) -> str:
-        return f"{self.meaning} It may work later." if self.retryable else self.meaning
-
-
-# https://developer.vonage.com/en/api/messages#errors (`x-errors` of its OpenAPI document), for `error.title` of a
-# status webhook. In the answer to a request the same numbers mean other things.
-ERRORS = {
-    "1000": CarrierError(_CARRIER, "Vonage or the carrier was sent too much at once.", True),
-    "1010": CarrierError(_CONFIGURATION, "The request lacked a parameter."),
-    "1020": CarrierError(_CONFIGURATION, "A parameter of the request was invalid."),
-    "1021": CarrierError(_CONFIGURATION, "A tag in the request was invalid."),
-    "1022": CarrierError(_CONFIGURATION, "The template or its parameters were invalid."),
-    "1030": CarrierError(_CARRIER, "Vonage or the carrier had an internal error.", True),
-    "1040": CarrierError(_RECIPIENT, "Vonage could not process the text, or knows no network for the number."),
-    "1050": CarrierError(_RECIPIENT, "The recipient's number is barred."),
-    "1060": CarrierError(_CONFIGURATION, "The Vonage account is barred; only Vonage's support can tell why."),
-    "1070": CarrierError(_MONEY, "The credit or the quota of the Vonage account is used up."),
-    "1080": CarrierError(_CONFIGURATION, "The Vonage account may not send through this API."),
-    "1090": CarrierError(_CONFIGURATION, "The text is too long for the carrier."),
-    "1100": CarrierError(_CARRIER, "Vonage could not reach the carrier.", True),
-    "1120": CarrierError(_CONFIGURATION, "The virtual number may not text this recipient: an illegal sender there."),
-    "1130": CarrierError(_CONFIGURATION, "The time to live of the text was invalid."),
-    "1140": CarrierError(_CARRIER, "The recipient's network does not allow this kind of text."),
-    "1150": CarrierError(_CONFIGURATION, "The message class was invalid."),
-    "1160": CarrierError(
-        _CONFIGURATION, "The Vonage account is on trial and may text only numbers registered in its dashboard."
-    ),
-    "1170": CarrierError(_RECIPIENT, "The recipient's number is missing or invalid."),
-    "1180": CarrierError(_RECIPIENT, "The recipient's phone cannot be reached for now.", True),
-    "1190": CarrierError(_RECIPIENT, "The recipient's number is not in use."),
-    "1200": CarrierError(_RECIPIENT, "The recipient's number has moved to another network, and was not found there."),
-    "1210": CarrierError(_CARRIER, "The carrier's spam filter refused the text."),
-    "1220": CarrierError(_RECIPIENT, "The recipient's phone was busy.", True),
-    "1230": CarrierError(_CARRIER, "The recipient's network had a fault for the moment.", True),
-    "1240": CarrierError(
-        ErrorKind.OPT_OUT, "The recipient has opted out of texts from this virtual number; START opts in again."
-    ),
-    "1241": CarrierError(_RECIPIENT, "The recipient's number was sent too many texts."),
-    "1242": CarrierError(_CONFIGURATION, "The number pool does not exist in the Vonage account."),
-    "1250": CarrierError(_CARRIER, "Vonage has no route to the recipient's network."),
-    "1251": CarrierError(_CONFIGURATION, "The routing rules of the Vonage account forbid the recipient's network."),
-    "1260": CarrierError(_RECIPIENT, "The recipient's number cannot be reached."),
-    "1270": CarrierError(_RECIPIENT, "The recipient's age, as the carrier knows it, does not allow the text."),
-    "1280": CarrierError(_CARRIER, "The carrier blocks texts to this number, or from the virtual number."),
-    "1282": CarrierError(_CARRIER, "The carrier refused the text by its policy."),
-    "1290": CarrierError(_RECIPIENT, "The recipient's prepaid credit does not cover the text."),
-    "1300": CarrierError(_RECIPIENT, "The recipient's number does not belong to the network it was sent to."),
-    "1310": CarrierError(_RECIPIENT, "The recipient's phone cannot show this kind of text."),
-    "1320": CarrierError(_CARRIER, "The carrier took the text for one it was sent already."),
-    "1330": CarrierError(_UNKNOWN, "The carrier refused the text for good and did not say why."),
-    "1331": CarrierError(_CARRIER, "The carrier does not respond.", True),
-    "1340": CarrierError(_CONFIGURATION, "The text was sent outside of the time in which the recipient may be texted."),
-    "1350": CarrierError(_UNKNOWN, "Vonage refused the text with a code that it does not explain."),
-    "1360": CarrierError(_RECIPIENT, "The text expired: the recipient's phone was not reached in time."),
-    "1370": CarrierError(_UNKNOWN, "Vonage refused the text with a code that it does not explain."),
-    "1380": CarrierError(_CONFIGURATION, "Vonage could not fetch the media of the text."),
-    "1381": CarrierError(_CONFIGURATION, "The media of the text are too large."),
-    "1382": CarrierError(_CONFIGURATION, "The media of the text are of a type that cannot be sent."),
-    "1400": CarrierError(_CONFIGURATION, "Vonage does not support this channel."),
-    "1410": CarrierError(_CONFIGURATION, "Vonage refused the parameters of the channel."),
-    "1420": CarrierError(_CONFIGURATION, "The virtual number is not one that the Vonage account may send from."),
-    "1430": CarrierError(_RECIPIENT, "The recipient's number cannot receive texts on this channel."),
-    "1431": CarrierError(_CONFIGURATION, "The text had several recipients, and may have one."),
-    "1440": CarrierError(_CONFIGURATION, "The virtual number cannot send this type of message."),
-    "1450": CarrierError(_CONFIGURATION, "Vonage refused our reference for the text."),
-    "1451": CarrierError(_CONFIGURATION, "The text replied to one that Vonage does not know."),
-    "1460": CarrierError(
-        _CONFIGURATION, "The daily limit of the brand or campaign (10DLC) is used up; it starts anew tomorrow."
-    ),
-    "1461": CarrierError(_UNKNOWN, "Vonage refused the text with a code that it does not explain."),
-    "1470": CarrierError(_CONFIGURATION, "Vonage's Fraud Defender blocked the text."),
-    "1472": CarrierError(_CONFIGURATION, "Vonage's Fraud Defender blocked a burst of texts."),
-    "1473": CarrierError(_CONFIGURATION, "Vonage's Fraud Defender took the text for artificially inflated traffic."),
-    "1474": CarrierError(_CONFIGURATION, "Vonage's Fraud Defender blocked the text by a rule of the account."),
-    "1475": CarrierError(_CONFIGURATION, "Vonage's Fraud Defender blocked the text by a rule of the account."),
-    "1476": CarrierError(_CONFIGURATION, "The virtual number is on the list of numbers that never send (DNO)."),
-    "1480": CarrierError(_CONFIGURATION, "The carrier filtered the text for its registered sender (entity)."),
-    "1481": CarrierError(_CONFIGURATION, "The carrier filtered the text for its header."),
-    "1482": CarrierError(_CONFIGURATION, "The carrier filtered the text for its content."),
-    "1483": CarrierError(_CONFIGURATION, "The carrier filtered the text for want of the recipient's consent."),
-    "1484": CarrierError(_CONFIGURATION, "The carrier filtered the text by a regulation of the country."),
-    RESULT_UNKNOWN: CarrierError(
-        _UNKNOWN, "Not all parts of the text were confirmed in time; all, some or none of it may have arrived."
-    ),
-    "2001": CarrierError(_CONFIGURATION, "Vonage's fraud protection blocked the text."),
-    "2002": CarrierError(_CONFIGURATION, "Vonage refused the text with an error that concerns e-mail."),
-    "2003": CarrierError(_CONFIGURATION, "Vonage refused the text with an error that concerns e-mail."),
-}
-
-
-def read_error(error: dict[str, Any]) -> tuple[str, str, ErrorKind | None]:
-    """Return the code of a receipt's `error`, what it means in our words, and its kind; nothing when it is empty."""
+def read_error(error: dict[str, Any]) -> tuple[str, CarrierError | None]:
+    """Return the code of a receipt's `error` and what it means in our words; nothing when it is empty."""
     code = re.sub(r"[^\w.-]", "", storable(str(error.get("title") or "")))[:40]
     # The carrier's words, less anything in them that could be a number.
     words = re.sub(r"\+?\d[\d\s().-]{5,}", "…", storable(str(error.get("detail") or ""))).strip()
     if not (code or words):
-        return "", "", None
-    meaning = _explain_code(code, words)
-    return code, meaning.in_words[:200], meaning.kind
+        return "", None
+    return code, _explain_code(code, words)
 
 
 def storable(text: str) -> str:
@@ -140,9 +31,11 @@ def storable(text: str) -> str:
 
 def _explain_code(code: str, carriers_words: str) -> CarrierError:
     """Return what a code means; a code that is not in the table is shown with the carrier's own words."""
-    if known := ERRORS.get(code):
+    if known := MESSAGES_API.get(code):
         return known
-    return CarrierError(_UNKNOWN, f"Unknown to this service: {carriers_words or 'the carrier did not say why.'}")
+    return CarrierError(
+        ErrorKind.UNKNOWN, f"Unknown to this service: {carriers_words or 'the carrier did not say why.'}"
+    )
 
 
 # --- Answers to a request ----------------------------------------------------------------------------------------
@@ -180,7 +73,10 @@ def explain_answer(response: requests.Response) -> SendError:
                 retry_after=_seconds(response.headers.get("Retry-After")),
             )
         case status if status >= 400:
-            return SendError(Outcome.NEVER, code, f"Vonage refused the text{_invalid_parameters(response)}.")
+            names, title = _read_problem(response)
+            detail = "Vonage refused the text" + (f": invalid {', '.join(names)}." if names else ".")
+            blamed = [_BLAMED[word] for word in (*names, title) if word in _BLAMED]
+            return SendError(Outcome.NEVER, code, detail, kind=blamed[0] if blamed else ErrorKind.UNKNOWN)
         case _:
             return pause(code, "VONAGE_API_URL does not answer as the Messages API; is it right?")
 
@@ -190,13 +86,26 @@ def pause(code: str, detail: str, *, kind: ErrorKind = ErrorKind.CONFIGURATION) 
     return SendError(Outcome.PAUSE, code, detail, kind=kind)
 
 
-def _invalid_parameters(response: requests.Response) -> str:
-    """Name the parameters that a 422 complains of; its reasons may quote a number."""
+# Whose a parameter is that a 422 complains of, or what its title says.
+_BLAMED = {
+    "to": ErrorKind.RECIPIENT,
+    "from": ErrorKind.CONFIGURATION,
+    "Invalid recipient": ErrorKind.RECIPIENT,
+    "Invalid sender": ErrorKind.CONFIGURATION,
+    "Unsupported channel": ErrorKind.CONFIGURATION,
+    "Invalid message type": ErrorKind.CONFIGURATION,
+}
+
+
+def _read_problem(response: requests.Response) -> tuple[list[str], str]:
+    """Return the names of the parameters that a 422 complains of, and its title; its reasons may quote a number."""
     try:
-        names = [str(entry["name"]) for entry in response.json()["invalid_parameters"]]
-    except (ValueError, KeyError, TypeError):
-        return ""
-    return ": invalid " + ", ".join(name for name in names if re.fullmatch(r"[a-z_.]{1,30}", name))
+        problem = response.json()
+        title = str(problem.get("title", ""))
+        names = [str(entry["name"]) for entry in problem.get("invalid_parameters", [])]
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return [], ""
+    return [name for name in names if re.fullmatch(r"[a-z_.]{1,30}", name)], title
 
 
 def _seconds(value: str | None) -> float | None:

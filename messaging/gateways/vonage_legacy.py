@@ -16,7 +16,6 @@ from django.conf import settings
 from django.http import QueryDict
 
 from messaging.gateways import (
-    ErrorKind,
     Forged,
     InboundPart,
     InboundText,
@@ -36,7 +35,7 @@ from messaging.gateways.fields import (
     read_uuid,
     require,
 )
-from messaging.gateways.vonage_errors import CarrierError
+from messaging.gateways.vonage_codes import SMS_API
 
 # Which of the dashboard's settings decides where what is sent.
 WEBHOOK_SETTINGS: dict[type, str] = {
@@ -192,35 +191,8 @@ _PROGRESS = {
     "rejected": Progress.FAILED,
     # "unknown" tells nothing.
 }
-_FAILED = {
-    "expired": CarrierError(ErrorKind.RECIPIENT, "The carrier held the text for too long without reaching the phone."),
-    "failed": CarrierError(ErrorKind.UNKNOWN, "The text could not be delivered."),
-    "rejected": CarrierError(ErrorKind.CARRIER, "The carrier refused the text."),
-}
-# https://developer.vonage.com/en/messaging/sms/guides/delivery-receipts#dlr-error-codes
-_ERRORS = {
-    "1": CarrierError(ErrorKind.UNKNOWN, "The carrier did not say why."),
-    "2": CarrierError(ErrorKind.RECIPIENT, "The recipient's phone cannot be reached for now.", True),
-    "3": CarrierError(ErrorKind.RECIPIENT, "The recipient's number is no longer in use."),
-    "4": CarrierError(ErrorKind.RECIPIENT, "The recipient, or their carrier, bars texts."),
-    "5": CarrierError(ErrorKind.RECIPIENT, "The recipient's number moved to another carrier, and was not found there."),
-    "6": CarrierError(ErrorKind.CARRIER, "The carrier took the text for spam."),
-    "7": CarrierError(ErrorKind.RECIPIENT, "The recipient's phone was busy.", True),
-    "8": CarrierError(ErrorKind.CARRIER, "The recipient's network had a fault.", True),
-    "9": CarrierError(ErrorKind.OPT_OUT, "The recipient has opted out of texts from this virtual number."),
-    "10": CarrierError(ErrorKind.CONFIGURATION, "The text is not one that the carrier takes."),
-    "11": CarrierError(ErrorKind.CARRIER, "Vonage has no route to the recipient's network."),
-    "12": CarrierError(ErrorKind.RECIPIENT, "The recipient's number cannot be reached."),
-    "13": CarrierError(ErrorKind.RECIPIENT, "The recipient's age, as the carrier knows it, does not allow the text."),
-    "14": CarrierError(ErrorKind.CARRIER, "The carrier blocks the text."),
-    "15": CarrierError(ErrorKind.RECIPIENT, "The recipient's prepaid credit does not cover the text."),
-    "16": CarrierError(ErrorKind.MONEY, "The quota of the Vonage account is used up."),
-    **{
-        code: CarrierError(ErrorKind.CONFIGURATION, f"A regulation of the country filtered the text: {what}.")
-        for code, what in (("50", "entity"), ("51", "header"), ("52", "content"), ("53", "consent"), ("54", "general"))
-    },
-    "99": CarrierError(ErrorKind.UNKNOWN, "The carrier had a general error."),
-}
+# The code of a receipt that has failed and names none.
+_CODE_OF_STATUS = {"expired": "expired_at_carrier"}
 
 
 def _read_receipt(params: Mapping[str, str]) -> Receipt | None:
@@ -232,8 +204,9 @@ def _read_receipt(params: Mapping[str, str]) -> Receipt | None:
     code, error = "", None
     if progress is Progress.FAILED:
         code = re.sub(r"[^\w.-]", "", params.get("err-code", ""))[:40]
-        code = status if code in ("", "0") else code
-        error = _ERRORS.get(code, _FAILED[status])
+        code_of_status = _CODE_OF_STATUS.get(status, status)
+        code = code_of_status if code in ("", "0") else code
+        error = SMS_API.get(code, SMS_API[code_of_status])
     price = read_price(params.get("price"))
     return Receipt(
         gateway_id=gateway_id,
@@ -243,6 +216,9 @@ def _read_receipt(params: Mapping[str, str]) -> Receipt | None:
         error_code=code,
         error_detail=error.in_words if error else "",
         error_kind=error.kind if error else None,
+        remedy=error.remedy if error else None,
+        # It is of one part, and another than we were answered when the text was handed over.
+        is_of_part=True,
         price=price,
         # Vonage bills in nothing else.
         currency="" if price is None else "EUR",

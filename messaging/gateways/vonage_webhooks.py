@@ -35,7 +35,8 @@ from messaging.gateways.fields import (
     read_uuid,
     require,
 )
-from messaging.gateways.vonage_errors import RESULT_UNKNOWN, read_error
+from messaging.gateways.vonage_codes import RESULT_UNKNOWN
+from messaging.gateways.vonage_errors import read_error
 
 # Which of the dashboard's settings decides where what is sent.
 WEBHOOK_SETTINGS: dict[type, str] = {
@@ -127,7 +128,7 @@ def _read_receipt(payload: dict[str, Any]) -> Receipt | None:
     progress = _PROGRESS.get(require(payload, "status", r"[a-z_]{1,40}"))
     if progress is None:
         return None
-    code, detail, kind = read_error(_part(payload, "error"))
+    code, error = read_error(_part(payload, "error") or _read_rejected_segment(payload))
     if code == RESULT_UNKNOWN and progress is Progress.FAILED:
         # Neither delivered nor failed: it was sent, and that is all anybody will ever know.
         progress = Progress.SENT
@@ -139,12 +140,25 @@ def _read_receipt(payload: dict[str, Any]) -> Receipt | None:
         progress=progress,
         at=_timestamp(payload.get("timestamp")),
         error_code=code,
-        error_detail=detail,
-        error_kind=kind,
+        error_detail=error.in_words[:200] if error else "",
+        error_kind=error.kind if error else None,
+        remedy=error.remedy if error and progress is Progress.FAILED else None,
         segments=_count(sms.get("count_total", sms.get("total_count"))),
         price=price,
         currency=currency,
     )
+
+
+def _read_rejected_segment(payload: dict[str, Any]) -> dict[str, Any]:
+    """Return the error of the first segment that was rejected, in the form of a receipt's `error`.
+
+    https://developer.vonage.com/en/messages/concepts/multisegment-sms-handling
+    """
+    segments = _part(payload, "sms").get("segments")
+    for segment in segments if isinstance(segments, list) else []:
+        if isinstance(segment, dict) and segment.get("error_code"):
+            return {"title": segment["error_code"]}
+    return {}
 
 
 def _read_usage(payload: dict[str, Any]) -> tuple[Decimal | None, str]:

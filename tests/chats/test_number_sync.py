@@ -103,6 +103,25 @@ def test_country_and_capabilities_follow_and_nothing_else(vonage, platform):
     assert (row.platform, row.state, row.messages_per_second, row.next_send_at) == (platform, "draining", 2.5, later)
 
 
+def test_what_an_operator_has_changed_since_is_kept(vonage, virtual_number):
+    vonage.set_account(numbers=[{"number": VIRTUAL_NUMBER, "country": "US", "features": ["SMS", "MMS"]}])
+    assert changes_of() == [(VIRTUAL_NUMBER, "changed")] and read().can_mms
+    # Its campaign takes no MMS, which no API tells.
+    VirtualNumber.objects.update(can_mms=False, country="CA")
+    assert changes_of() == [] and (read().can_mms, read().country) == (False, "CA")
+    vonage.set_account(numbers=[{"number": VIRTUAL_NUMBER, "country": "US", "features": ["VOICE"]}])
+    assert sync() == "+14155550100      Now as at the gateway: SMS off."
+    VirtualNumber.objects.update(can_sms=True)
+    assert changes_of() == [] and read().can_sms
+
+
+def test_what_an_operator_makes_of_a_new_number_is_kept(vonage):
+    vonage.set_account(numbers=[{"number": NEW, "country": "US", "features": ["SMS", "MMS"]}])
+    assert changes_of() == [(NEW, "added")]
+    VirtualNumber.objects.update(can_mms=False)
+    assert changes_of() == [] and not read(NEW).can_mms
+
+
 def test_a_country_that_is_none_is_not_taken_over(vonage, virtual_number):
     vonage.set_account(numbers=[{"number": VIRTUAL_NUMBER, "country": "XX", "features": ["SMS"]}])
     assert changes_of() == [] and read().country == "US"

@@ -54,11 +54,16 @@ def test_failures_are_grouped_by_reason_in_words(operator, sara, omar):
     make_failed(omar, sara, code="1210", error_kind="carrier")
     make_failed(omar, sara, code="xyz", error_detail="Unknown to this service: ask +1 415 555 0199.")
     make_failed(omar, sara, code="", error_detail="")
+    make_failed(omar, sara, code="7")
+    make_failed(omar, sara, code="expired_at_carrier")
     page = words_of(operator.get(FAILURES))
     assert "2 The recipient's phone cannot be reached for now. It may work now: try again." in page
     assert "1 The carrier's spam filter refused the text." in page
     assert "Unknown to this service: ask •••." in page
     assert "1 Nobody said why." in page
+    # Of the SMS API.
+    assert "1 The recipient's phone was busy. It may work now: try again." in page
+    assert "1 The carrier held the text for too long without reaching the phone." in page
 
 
 def test_what_was_rightly_not_sent_is_not_there(operator, sara, omar):

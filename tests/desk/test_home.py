@@ -19,7 +19,7 @@ from desk import figures
 from desk.counting import count_figures
 from desk.figures import Day, find_percentile, read_week
 from desk.models import Figure
-from messaging.models import GatewayAccount, Message
+from messaging.models import Attachment, GatewayAccount, Message
 from operators.models import Preferences
 from proxy_project.sql import execute_planned
 from tests.admin.pages import MESSAGES, listed, words_of
@@ -31,8 +31,8 @@ pytestmark = pytest.mark.django_db
 
 HOME = reverse("admin:index")
 # What a page costs whatever is on it (session, user, rights, banners), and what Home asks: figures, progress, account,
-# failures, numbers, platforms, endpoints, and what is set up.
-QUERIES = 14
+# failures, attachments, numbers, platforms, endpoints, and what is set up.
+QUERIES = 15
 
 
 def home(client) -> str:
@@ -68,6 +68,17 @@ def test_what_needs_a_person(operator, sara, omar):
     assert "1 virtual number is not linked to our application" in page
     assert "Rentals: somebody is close to running out of numbers" in page
     assert "Care: " not in page
+
+
+def test_attachments_that_could_not_be_passed_on_since_yesterday(operator, sara, omar):
+    inbound = make_relay(sara, omar).relays
+    for position, (status, hours) in enumerate([("failed", 1), ("failed", 23), ("failed", 25), ("withheld", 1)]):
+        made = Attachment.objects.create(message=inbound, position=position, kind="image", status=status)
+        Attachment.objects.filter(pk=made.pk).update(created_at=ago(hours=hours))
+    page = home(operator)
+    assert "2 attachments could not be passed on since yesterday" in page
+    answer = operator.get(f"{reverse('admin:messaging_attachment_changelist')}?status__exact=failed")
+    assert words_of(answer).count("could not be passed on") >= 3
 
 
 def test_more_failures_than_anybody_counts(monkeypatch, operator, sara, omar):

@@ -9,8 +9,10 @@ from django.core.management import CommandError, call_command
 
 from messaging.account_check import check_account
 from messaging.gateways import vonage as gateway
+from messaging.models import GatewayAccount
 from tests.factories import VIRTUAL_NUMBER, make_virtual_number
 from tests.harness.simulator import make_key_pair
+from tests.messaging.legacy import TOKEN, legacy_sms, send, sign, with_token
 from tests.messaging.payloads import receipt, sms
 from tests.messaging.rows import make_queued
 from tests.messaging.signing import INBOUND, STATUS, signed_post
@@ -28,6 +30,11 @@ def account(vonage, virtual_number):
     """An account that fits, with one virtual number that is active."""
     vonage.set_account(numbers=[VIRTUAL_NUMBER])
     return vonage
+
+
+@pytest.fixture(autouse=True)
+def nothing_noted_yet(monkeypatch):
+    monkeypatch.setattr("messaging.signatures._noted", {})
 
 
 def check() -> dict[str, tuple[str, str]]:
@@ -274,6 +281,42 @@ def test_a_receipt_proves_it_too(account, client, omar):
     assert check()["signature"][0] == "unknown"
     assert signed_post(client, STATUS, receipt(message_uuid="aaaa-1", status="delivered")).status_code == 200
     assert check()["signature"][0] == "ok"
+
+
+def test_a_text_that_is_believed_by_a_token_proves_no_signature_secret(account, client, chat, settings):
+    settings.VONAGE_LEGACY_WEBHOOKS, settings.VONAGE_WEBHOOK_TOKEN = "token", TOKEN
+    assert send(client, with_token(INBOUND), legacy_sms()).status_code == 200
+    state, sentence = check()["signature"]
+    assert state == "unknown" and "believed by VONAGE_WEBHOOK_TOKEN" in sentence
+    assert signed_post(client, INBOUND, sms()).status_code == 200
+    assert check()["signature"][0] == "ok"
+
+
+def test_a_signed_text_of_the_sms_api_proves_it(account, client, chat, settings):
+    settings.VONAGE_LEGACY_WEBHOOKS = "signed:sha256"
+    assert send(client, INBOUND, sign(legacy_sms(), "sha256")).status_code == 200
+    assert check()["signature"][0] == "ok"
+
+
+@pytest.mark.parametrize("path", [INBOUND, STATUS])
+def test_the_check_of_a_url_proves_nothing(account, client, path):
+    assert client.get(path).status_code == 200
+    assert check()["signature"][0] == "unknown"
+
+
+def test_a_secret_that_has_changed_since_is_to_be_proved_anew(account, client, chat, settings):
+    assert signed_post(client, INBOUND, sms()).status_code == 200
+    settings.VONAGE_SIGNATURE_SECRET = "another secret, at least as long as the one before"
+    assert check()["signature"][0] == "unknown"
+    assert signed_post(client, INBOUND, sms()).status_code == 200
+    assert check()["signature"][0] == "ok"
+
+
+def test_webhooks_that_come_after_one_another_are_noted_once(account, client, chat):
+    assert signed_post(client, INBOUND, sms()).status_code == 200
+    GatewayAccount.objects.update(signed_at=None)
+    assert signed_post(client, INBOUND, sms()).status_code == 200
+    assert check()["signature"][0] == "unknown"
 
 
 def test_the_api_secret_in_the_place_of_the_signature_secret(account, settings):

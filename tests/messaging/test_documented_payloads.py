@@ -1,5 +1,6 @@
 """Every example that Vonage documents, through the real URL: the row it becomes, the answer, the texts on the wire."""
 
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
@@ -10,7 +11,7 @@ from messaging import wording
 from messaging.claims import Result, claim_texts, record_results
 from messaging.gateways import SendError
 from messaging.gateways.vonage import VonageGateway
-from messaging.models import GatewayAccount, Message
+from messaging.models import GatewayAccount, Message, OptOut
 from tests.messaging.legacy import send, sign
 from tests.messaging.media import Host, fetch_due_media
 from tests.messaging.rows import Status, ago, make_queued, make_relay, read_answers, read_inbound
@@ -90,7 +91,7 @@ FILES = {
 TO_OMAR = {
     "a text": (SMS, [(OMAR_, "text", "Hello there")]),
     "milliseconds": (SMS | {"timestamp": "2026-03-01T12:00:00.000Z"}, [(OMAR_, "text", "Hello there")]),
-    "another name of the counter": (SMS | {"sms": {"total_count": "1"}}, [(OMAR_, "text", "Hello there")]),
+    "another name of the counter": (SMS | {"sms": {"total_count": "3"}}, [(OMAR_, "text", "Hello there")]),
     "without message_type": (
         {name: value for name, value in SMS.items() if name != "message_type"},
         [(OMAR_, "text", "Hello there")],
@@ -126,6 +127,8 @@ TO_OMAR = {
         [(OMAR_, "text", f"doc {wording.WITHHELD['file']}"), (SARA_, "text", wording.YOURS_WAS_WITHHELD)],
     ),
 }
+# What was written with media.
+CAPTIONS = {"image": "look", "file": "doc"}
 TO_NOBODY = {
     "the smallest legal body": (MINIMAL, "empty"),
     "of an unsupported kind": (MMS | {"message_type": "unsupported"}, "media"),
@@ -138,6 +141,11 @@ def test_an_inbound_text_of_the_messages_api(client, chat, sara, wire, payload, 
     assert (response.status_code, response.content) == (200, b"")
     [inbound] = read_inbound()
     assert (inbound.status, inbound.participant, inbound.gateway_id) == (Status.RELAYED, sara, SMS["message_uuid"])
+    assert inbound.body == payload.get("text", CAPTIONS.get(payload.get("message_type"), ""))
+    # What has no counter is counted by us.
+    [segments, *_] = payload.get("sms", {"": "1"}).values()
+    assert inbound.segments == int(segments)
+    assert (inbound.price, inbound.currency) == ((Decimal("0.0057"), "EUR") if "usage" in payload else (None, ""))
     fetch_due_media(fetch=Host(**FILES))
     hand_over()
     assert sorted(read_wire(wire), key=str) == sorted(on_the_wire, key=str)
@@ -148,9 +156,21 @@ def test_an_inbound_text_of_the_messages_api(client, chat, sara, wire, payload, 
 def test_an_inbound_message_of_the_messages_api_that_is_no_text(client, chat, sara, wire, payload, reason):
     assert signed_post(client, INBOUND, payload).status_code == 200
     [inbound] = read_inbound()
-    assert (inbound.status, inbound.error_code) == (Status.BLOCKED, reason)
+    assert (inbound.status, inbound.error_code, inbound.body) == (Status.BLOCKED, reason, "")
     hand_over()
     assert read_wire(wire) == [(SARA_, "text", wording.NOT_PASSED_ON[reason])]
+
+
+def test_stop(client, chat, sara, omar, wire):
+    payload = SMS | {"text": "STOP", "sms": {"num_messages": "1", "keyword": "STOP"}}
+    assert signed_post(client, INBOUND, payload).status_code == 200
+    [inbound] = read_inbound()
+    assert (inbound.status, inbound.body, inbound.segments) == (Status.KEYWORD, "STOP", 1)
+    [opted_out] = OptOut.objects.all()
+    assert (opted_out.participant, opted_out.keyword, opted_out.ended_at) == (sara, "stop", None)
+    hand_over()
+    [(first, _, confirmation), (second, _, news)] = read_wire(wire)
+    assert {first: confirmation, second: news} == {SARA_: opted_out.confirmation, OMAR_: wording.COUNTERPART_OPTED_OUT}
 
 
 # --- Inbound, SMS API: https://developer.vonage.com/en/messaging/sms/guides/inbound-sms -----------------------
@@ -175,14 +195,13 @@ SECOND_HALF = LEGACY | {
     "concat-part": "2",
 }
 FIRST_HALF = SECOND_HALF | {"messageId": "0A000000A1B2C3D5", "text": "first half, ", "concat-part": "1"}
+BINARY = {name: value for name, value in LEGACY.items() if name != "text"} | {"type": "binary", "data": "0011AA"}
 LEGACY_TEXTS = {
     "a text": ([LEGACY], [(OMAR_, "text", "Hello")]),
     "unicode": ([LEGACY | {"type": "unicode", "text": "Привет 😀"}], [(OMAR_, "text", "Привет 😀")]),
     "two parts": ([SECOND_HALF, FIRST_HALF], [(OMAR_, "text", "first half, second half")]),
-    "binary": (
-        [{name: value for name, value in LEGACY.items() if name != "text"} | {"type": "binary", "data": "0011AA"}],
-        [(SARA_, "text", wording.NOT_PASSED_ON["binary"])],
-    ),
+    "binary": ([BINARY], [(SARA_, "text", wording.NOT_PASSED_ON["binary"])]),
+    "binary with a header": ([BINARY | {"udh": "06050415811581"}], [(SARA_, "text", wording.NOT_PASSED_ON["binary"])]),
 }
 
 
@@ -192,6 +211,9 @@ def test_an_inbound_text_of_the_sms_api(client, chat, wire, settings, form, payl
     settings.VONAGE_LEGACY_WEBHOOKS = "signed:md5hash"
     for payload in payloads:
         assert send(client, INBOUND, sign(payload, "md5hash"), form).status_code == 200
+    [inbound] = read_inbound()
+    is_text = on_the_wire[0][0] == OMAR_
+    assert (inbound.status, inbound.body) == ((Status.RELAYED, on_the_wire[0][2]) if is_text else (Status.BLOCKED, ""))
     hand_over()
     assert read_wire(wire) == on_the_wire
 
@@ -223,6 +245,10 @@ def _error(code: Any, detail: str) -> dict[str, Any]:
     return {"error": {"type": kind, "title": code, "detail": detail, "instance": "bf0c"}}
 
 
+REJECTED_SEGMENTS = {
+    "total_count": "2",
+    "segments": [SEGMENTS[0], {"timestamp": "2026-03-01T12:00:04Z", "status": "rejected", "error_code": "1240"}],
+}
 OPTED_OUT = "Illegal Number - You tried to send a message to a blacklisted phone number"
 RECEIPTS = {
     "submitted": (RECEIPT, (Status.SENT, "", "", 1)),
@@ -238,6 +264,22 @@ RECEIPTS = {
     "rejected, with a number for a code": (
         RECEIPT | {"status": "rejected"} | _error(1240, OPTED_OUT),
         (Status.FAILED, "1240", "opt_out", 1),
+    ),
+    "of a workflow": (
+        RECEIPT | {"workflow": {"workflow_id": "3TcNjguHxr2vcCZ9", "items_number": "1", "items_total": "1"}},
+        (Status.SENT, "", "", 1),
+    ),
+    "of a workflow, by other names": (
+        RECEIPT | {"status": "delivered", "workflow": {"id": "3TcNjguHxr2vcCZ9", "item_number": 1, "total_items": 1}},
+        (Status.DELIVERED, "", "", 1),
+    ),
+    "rejected, with segments": (
+        RECEIPT | {"status": "rejected", "sms": REJECTED_SEGMENTS} | _error("1180", "Absent subscriber temporary"),
+        (Status.FAILED, "1180", "recipient", 2),
+    ),
+    "rejected, with an error at the segment alone": (
+        RECEIPT | {"status": "rejected", "sms": REJECTED_SEGMENTS},
+        (Status.FAILED, "1240", "opt_out", 2),
     ),
     "undeliverable": (
         RECEIPT | {"status": "undeliverable", "channel": "mms", "sms": {}} | _error("1331", "Provider error"),
@@ -263,6 +305,7 @@ def test_a_receipt_of_the_messages_api(client, chat, sara, omar, wire, payload, 
     assert (response.status_code, response.content) == (200, b"")
     row.refresh_from_db()
     assert (row.status, row.error_code, row.error_kind, row.segments) == expected
+    assert (row.price, row.currency) == (Decimal("0.0072"), "EUR")
     hand_over()
     why = wording.COUNTERPART_OPTED_OUT if row.error_kind == "opt_out" else wording.NOT_DELIVERED
     told = [(SARA_, "text", why)] if row.status == Status.FAILED else []
@@ -295,6 +338,7 @@ def test_a_receipt_of_the_sms_api(client, chat, omar, settings, form, fields, st
     assert send(client, STATUS, payload, form).status_code == 200
     row.refresh_from_db()
     assert (row.status, row.error_code) == (status, code)
+    assert (row.price, row.currency) == (Decimal("0.0333"), "EUR")
 
 
 # --- What Vonage answers to a text: https://developer.vonage.com/en/api/messages#send-message ------------------
@@ -307,40 +351,45 @@ def _problem(status: int, fragment: str, title: str, **fields: Any) -> bytes:
     return answer(status, body, Content_Type=content_type, X_Request_Id="bf0c")
 
 
-TO_FIELD = [{"name": "to", "reason": "must be between 7 and 15 characters"}]
+def _parameters(name: str) -> dict[str, Any]:
+    return {"invalid_parameters": [{"name": name, "reason": "must be between 7 and 15 characters"}]}
+
+
+# The text is queued, and the account is paused.
+PAUSED = "paused"
 ANSWERS = {
-    "accepted": (ACCEPTED, Status.SENT, "", False),
+    "accepted": (ACCEPTED, Status.SENT, "", ""),
     "wrong credentials": (_problem(401, "/#unathorized", "You did not provide correct credentials."),
-                          Status.QUEUED, "", True),
+                          PAUSED, "401", "configuration"),
     "no Messages capability": (_problem(401, "/#unprovisioned", "The crendentials provided do not have access"),
-                               Status.QUEUED, "", True),
-    "no money": (_problem(402, "/#low-balance", "Low balance"), Status.QUEUED, "", True),
-    "suspended": (_problem(403, "/#account-suspended", "Account suspended"), Status.QUEUED, "", True),
-    "not found": (_problem(404, "#not-found", "Not found"), Status.QUEUED, "", True),
+                               PAUSED, "401", "configuration"),
+    "no money": (_problem(402, "/#low-balance", "Low balance"), PAUSED, "402", "money"),
+    "suspended": (_problem(403, "/#account-suspended", "Account suspended"), PAUSED, "403", "configuration"),
+    "not found": (_problem(404, "#not-found", "Not found"), PAUSED, "404", "configuration"),
     "throttled": (
         answer(429, {"type": "https://developer.vonage.com/api-errors/messages#1000", "title": "Rate Limit Hit"},
                Retry_After=15, X_RateLimit_Limit=30, X_RateLimit_Reset=1769182705723),
-        Status.QUEUED, "429", False,
+        Status.QUEUED, "429", "carrier",
     ),
-    "an internal error": (_problem(500, "/messages#1000", "Internal error"), Status.QUEUED, "500", False),
+    "an internal error": (_problem(500, "/messages#1000", "Internal error"), Status.QUEUED, "500", "carrier"),
     **{
-        title: (_problem(422, fragment, title, **fields), Status.FAILED, "422", False)
-        for fragment, title, fields in (
-            ("#invalid-json", "Invalid JSON", {}),
-            ("/messages#1100", "Unsupported channel", {}),
-            ("/messages#1110", "Invalid channel parameters", {"invalid_parameters": TO_FIELD}),
-            ("/messages#1120", "Invalid sender", {}),
-            ("/messages#110", "Invalid recipient", {}),
-            ("/messages#1140", "Invalid message type", {}),
-            ("/messages#1150", "Invalid params", {"invalid_parameters": TO_FIELD}),
-            ("/messages#1060", "Invalid client reference", {}),
+        title: (_problem(422, fragment, title, **fields), Status.FAILED, "422", kind)
+        for fragment, title, fields, kind in (
+            ("#invalid-json", "Invalid JSON", {}, "unknown"),
+            ("/messages#1100", "Unsupported channel", {}, "configuration"),
+            ("/messages#1110", "Invalid channel parameters", _parameters("from"), "configuration"),
+            ("/messages#1120", "Invalid sender", {}, "configuration"),
+            ("/messages#110", "Invalid recipient", {}, "recipient"),
+            ("/messages#1140", "Invalid message type", {}, "configuration"),
+            ("/messages#1150", "Invalid params", _parameters("to"), "recipient"),
+            ("/messages#1060", "Invalid client reference", {}, "unknown"),
         )
     },
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(("given", "status", "code", "is_paused"), ANSWERS.values(), ids=ANSWERS)
-def test_an_answer_to_a_text(chat, sara, omar, wire, given, status, code, is_paused):
+@pytest.mark.parametrize(("given", "status", "code", "kind"), ANSWERS.values(), ids=ANSWERS)
+def test_an_answer_to_a_text(chat, sara, omar, wire, given, status, code, kind):
     wire.answers = [given, ACCEPTED]
     row = make_relay(sara, omar, "hello")
     gateway = VonageGateway()
@@ -352,9 +401,9 @@ def test_an_answer_to_a_text(chat, sara, omar, wire, given, status, code, is_pau
         result = Result(claim, error=error)
     record_results([result])
     row.refresh_from_db()
-    assert row.status == status
-    assert row.error_code.startswith(code) if not is_paused else True
-    assert GatewayAccount.objects.filter(paused_at__isnull=False).exists() is is_paused
+    assert row.status == (Status.QUEUED if status is PAUSED else status)
+    assert (row.error_code, row.error_kind) == (code, kind)
+    assert GatewayAccount.objects.filter(paused_at__isnull=False).exists() is (status is PAUSED)
     assert len(read_answers()) == (status == Status.FAILED)
     [sent] = _bodies(wire)
     assert sent == {

@@ -16,7 +16,7 @@ from tests.chats.helpers import at_once
 from tests.factories import AUSTRALIAN_VIRTUAL_NUMBER, OLIVIA_IN_AUSTRALIA, SARA, make_chat, make_virtual_number
 from tests.messaging.media import HOST, JPEG, LATER, NEVER, Host, fetch, make_due, read_attachments, receive
 from tests.messaging.payloads import mms
-from tests.messaging.rows import Kind, Status, ago, forget_introductions, read_answers, read_outbound
+from tests.messaging.rows import Kind, Status, ago, forget_introductions, make_queued, read_answers, read_outbound
 from tests.messaging.samples import AMR, PDF, VCARD, make_png, make_video
 from tests.messaging.signing import INBOUND, signed_post
 
@@ -315,10 +315,31 @@ def test_files_are_deleted_when_their_links_have_expired(chat, settings):
     fetch(a=JPEG, b=JPEG)
     old = Attachment.objects.earliest("message__position")
     Attachment.objects.filter(pk=old.pk).update(stored_at=ago(hours=24.1))
+    Message.objects.filter(kind="relay").update(status=Status.SENT, sent_at=ago(hours=24.1), due_at=None)
     assert forget_expired_media() == 1
     assert not default_storage.exists(old.file)
     assert [status for _, status, _ in read_attachments()] == ["forgotten", "stored"]
     assert forget_expired_media() == 0
+
+
+@pytest.mark.parametrize("status", ["preparing", "queued", "sending", "held", "unconfirmed"])
+@pytest.mark.parametrize("whose", ["a person's", "a platform's"])
+def test_files_are_kept_while_their_text_waits_and_as_long_again(chat, omar, settings, status, whose):
+    settings.MEDIA_LINK_HOURS = 24
+    text = receive("a")
+    fetch(a=JPEG)
+    if whose == "a platform's":
+        text = make_queued(omar, kind="platform", media_count=1)
+        Message.objects.filter(kind="relay").delete()
+        Attachment.objects.update(message=text)
+    Attachment.objects.update(stored_at=ago(hours=100))
+    mine = Message.objects.filter(pk=text.pk)
+    mine.update(status=status, due_at=ago())
+    assert forget_expired_media() == 0
+    mine.update(status=Status.SENT, sent_at=ago(hours=23), due_at=None)
+    assert forget_expired_media() == 0
+    mine.update(sent_at=ago(hours=25))
+    assert forget_expired_media() == 1
 
 
 def test_a_late_picture_is_not_fetched(chat, sara):

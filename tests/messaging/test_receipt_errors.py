@@ -4,8 +4,9 @@ import pytest
 
 from messaging import wording
 from messaging.gateways import ErrorKind
-from messaging.gateways.vonage_errors import ERRORS
+from messaging.gateways.vonage_codes import ERRORS, MESSAGES_API, SMS_API, SMS_API_ANSWERS
 from messaging.models import Message
+from scripts import codes
 from tests.factories import OMAR
 from tests.messaging.payloads import receipt
 from tests.messaging.rows import Status, make_queued, make_relay, read_answers
@@ -26,6 +27,8 @@ KINDS = {
 KIND_OF = {code: kind for kind, codes in KINDS.items() for code in codes.split()}
 RETRYABLE = {"1000", "1030", "1100", "1180", "1220", "1230", "1331"}
 RESULT_UNKNOWN = "1490"
+# What concerns the account: tests/messaging/test_rejected_texts.py
+OF_THE_ACCOUNT = ("1060", "1070")
 
 
 def deliver(client, message: Message, code: str, status: str = "rejected", **fields) -> Message:
@@ -42,7 +45,12 @@ def make_sent(recipient, **fields) -> Message:
 
 
 def test_the_table_has_every_code_that_vonage_documents():
-    assert ERRORS.keys() == KIND_OF.keys()
+    assert MESSAGES_API.keys() == KIND_OF.keys()
+
+
+def test_a_code_means_one_thing_whichever_api_it_is_of():
+    assert not MESSAGES_API.keys() & SMS_API.keys()
+    assert ERRORS.keys() == MESSAGES_API.keys() | SMS_API.keys()
 
 
 def test_the_log_knows_every_kind_that_a_gateway_does():
@@ -52,7 +60,7 @@ def test_the_log_knows_every_kind_that_a_gateway_does():
 @pytest.mark.parametrize(("code", "kind"), sorted(KIND_OF.items()))
 def test_a_code_is_a_kind_and_a_sentence(client, omar, code, kind):
     message = deliver(client, make_sent(omar), code)
-    expected = Status.SENT if code == RESULT_UNKNOWN else Status.FAILED
+    expected = {RESULT_UNKNOWN: Status.SENT, **dict.fromkeys(OF_THE_ACCOUNT, Status.QUEUED)}.get(code, Status.FAILED)
     assert (message.status, message.error_code, message.error_kind) == (expected, code, kind)
     assert message.error_detail.endswith(".") and 15 < len(message.error_detail) < 160
     assert "carrier puts it" not in message.error_detail
@@ -119,3 +127,16 @@ def test_an_unknown_result_changes_no_known_one(client, omar, final):
 def test_an_unknown_result_of_an_earlier_attempt_says_nothing_of_this_one(client, omar):
     message = deliver(client, make_sent(omar), RESULT_UNKNOWN, message_uuid="an-earlier-attempt")
     assert (message.status, message.error_code) == (Status.SENT, "")
+
+
+# --- The page of all codes ---------------------------------------------------------------------------------------
+
+
+def test_the_answers_of_the_sms_api_are_all_explained():
+    # https://developer.vonage.com/api-errors/sms
+    assert [int(code) for code in SMS_API_ANSWERS] == [*range(1, 13), 14, 15, 17, 22, 23, 29, 32, 33]
+    assert {code for code, error in SMS_API_ANSWERS.items() if error.kind is ErrorKind.MONEY} == {"9"}
+
+
+def test_the_page_of_codes_follows_the_table():
+    assert codes.PAGE.read_text(encoding="utf-8") == codes.render(), "run python -m scripts.codes"

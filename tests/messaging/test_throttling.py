@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from chats.models import VirtualNumber
 from messaging import pauses
-from messaging.claims import Claim, Result, record_results
+from messaging.claims import Claim, Result, claim_texts, record_results
 from messaging.gateways import OutboundText, Outcome, SendError
 from messaging.models import GatewayAccount, Message
 from messaging.throttling import Throttling
@@ -44,10 +44,44 @@ def result_of(number, error: SendError | None) -> Result:
 )
 def test_several_numbers_in_a_row_are_the_account(answers, pauses_at):
     throttling = Throttling()
-    judged = [throttling.judge(result_of(*answer)) for answer in answers]
+    judged = [throttling.judge(result_of(*answer), at=100 + index / 2) for index, answer in enumerate(answers)]
     errors = [each.error for each in judged]
     assert [at for at, error in enumerate(errors) if error and error.outcome is Outcome.PAUSE] == pauses_at
     assert all(errors[at].retry_after == 15 for at in pauses_at)
+
+
+@pytest.mark.parametrize(("seconds", "is_account"), [(0.1, True), (0.9, True), (1.1, False), (60, False)])
+def test_numbers_that_are_hit_one_by_one_are_not_the_account(seconds, is_account):
+    throttling = Throttling()
+    hits = [
+        throttling.judge(result_of(number, SLOW_DOWN), at=index * seconds) for index, number in enumerate((A, B, C))
+    ]
+    assert [hit.error.outcome is Outcome.PAUSE for hit in hits if hit.error] == [False, False, is_account]
+
+
+def test_another_number_is_tried_than_those_that_were_hit(db):
+    for number in make_pool(4):
+        make_strangers_queued(number, 2)
+    VirtualNumber.objects.update(next_send_at=ago(hours=1), messages_per_second=1)
+    throttling = Throttling()
+    claims = claim_texts(limit=3)
+    record_results([throttling.judge(Result(each, error=SLOW_DOWN), at=0) for each in claims])
+    assert pauses.read_pause() is not None
+    GatewayAccount.objects.update(probe_at=ago(minutes=1))
+    [probe] = claim_texts(limit=3)
+    assert probe.virtual_number_id not in {each.virtual_number_id for each in claims}
+    assert set(Message.objects.exclude(pk=probe.id).values_list("status", "attempts")) <= {("queued", 0), ("queued", 1)}
+    record_results([throttling.judge(Result(probe, gateway_id="id"), at=0)])
+    assert pauses.read_pause() is None
+    resting = VirtualNumber.objects.filter(next_send_at__gt=timezone.now() + timedelta(seconds=10))
+    assert {number.pk for number in resting} == {each.virtual_number_id for each in claims}
+
+
+@pytest.mark.django_db
+def test_a_paused_account_is_tried_after_a_minute_whatever_it_was_told():
+    record_results([result_of(A, SendError(Outcome.PAUSE, "429", SLOW_DOWN.detail, retry_after=3600))])
+    left = GatewayAccount.objects.get().probe_at - timezone.now()
+    assert timedelta(seconds=50) < left <= timedelta(seconds=60)
 
 
 @pytest.mark.django_db

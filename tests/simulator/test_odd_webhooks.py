@@ -1,6 +1,7 @@
 """Webhooks that are signed oddly, written in another dialect, or missing: what the service must be able to read."""
 
 import json
+import re
 import time
 import uuid
 from urllib.parse import parse_qs
@@ -185,6 +186,16 @@ def test_receipts_can_come_in_the_sms_apis_format(simulator, caller, receiver, r
     assert (final["status"], final["err-code"], final["client-ref"]) == ("rejected", "9", reference)
 
 
+def test_each_part_has_receipts_of_its_own_in_the_sms_apis_format(simulator, caller, receiver, reference):
+    simulator.set_faults(receipt_format="legacy-json", double_receipts=True)
+    gateway_id = caller.send_accepted(client_ref=reference, text="x" * 153 * 3)
+    simulator.wait_until_quiet()
+    receipts = [json.loads(exchange["body"]) for exchange in simulator.traffic() if exchange["kind"] == "status"]
+    ids = {body["messageId"] for body in receipts}
+    assert (len(ids), len(receipts)) == (3, 12)
+    assert all(re.fullmatch("[0-9A-F]{16}", part_id) for part_id in ids) and gateway_id not in ids
+
+
 # --- Receipts ------------------------------------------------------------------------------------------------
 
 
@@ -204,6 +215,29 @@ def test_only_some_segments_can_be_confirmed(simulator, caller, receiver, refere
     assert (final["status"], final["error"]["title"]) == ("rejected", "1490")
     assert final["sms"]["count_total"] == "3"
     assert [segment["status"] for segment in final["sms"]["segments"]] == ["delivered"] * confirmed
+
+
+def test_segments_can_be_rejected_for_a_reason(simulator, caller, receiver, reference):
+    simulator.set_faults(partial_segments={"delivered": 1, "error_code": 1180})
+    caller.send_accepted(client_ref=reference, text="x" * 153 * 3)
+    final = wait_for_end(receiver, reference)
+    assert (final["status"], final["error"]["title"]) == ("rejected", "1180")
+    said = [(segment["status"], segment.get("error_code")) for segment in final["sms"]["segments"]]
+    assert said == [("delivered", None), ("rejected", "1180"), ("rejected", "1180")]
+
+
+@pytest.mark.parametrize(
+    ("status", "as_message"),
+    [("expired", "undeliverable"), ("failed", "undeliverable"), ("buffered", "submitted"), ("unknown", "submitted")],
+)
+@pytest.mark.parametrize("form", ["legacy-json", None])
+def test_statuses_of_the_sms_api(simulator, caller, receiver, reference, status, as_message, form):
+    simulator.set_faults(final_status=status, **({"receipt_format": form} if form else {}))
+    caller.send_accepted(client_ref=reference)
+    simulator.wait_until_quiet()
+    bodies = [json.loads(exchange["body"]) for exchange in simulator.traffic() if exchange["kind"] == "status"]
+    assert [body["status"] for body in bodies] == (["accepted", status] if form else ["submitted", as_message])
+    assert simulator.texts()[0]["status"] == as_message
 
 
 # --- Opting out ----------------------------------------------------------------------------------------------

@@ -1,5 +1,6 @@
 """POST /v1/messages: what is accepted, and the problem in which everything else ends."""
 
+import base64
 import time
 import uuid
 
@@ -100,6 +101,14 @@ def test_a_token_signed_with_another_key_is_401(simulator, caller):
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     token = caller.make_token(key=key)
     _assert_unauthorized(simulator, caller.post(make_request(), authorization=f"Bearer {token}"))
+
+
+def test_the_key_and_the_secret_of_the_account_do_as_well(simulator, caller):
+    def post(secret: str) -> int:
+        basic = base64.b64encode(f"{simulator.api_key}:{secret}".encode()).decode()
+        return caller.post(make_request(), authorization=f"Basic {basic}").status_code
+
+    assert (post(simulator.api_secret), post("another"), post("")) == (202, 401, 401)
 
 
 def test_an_hs256_token_is_401(simulator, caller):

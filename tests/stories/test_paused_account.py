@@ -81,3 +81,32 @@ def test_texts_wait_while_the_account_is_refused_and_all_arrive_afterwards(servi
     said = "".join(service.log(name) for name in ("sender", "second"))
     assert (said.count('"account paused"'), said.count('"account resumed"')) == (1, 1)
     assert "text not sent" not in said
+
+
+@pytest.mark.parametrize("form", ["messages", "legacy-form"])
+def test_texts_that_are_taken_and_then_refused_for_want_of_money_all_arrive(service: Service, form: str) -> None:
+    expected = queue_burst(service, PEOPLE, texts_per_chat=4)
+    legacy = {"receipt_format": {"format": form, "signature": "sha256"}} if form != "messages" else {}
+    service.configure(VONAGE_LEGACY_WEBHOOKS="signed:sha256", UNCONFIRMED_WAIT_SECONDS="30")
+    service.terminate("web")
+    service.start_web()
+    service.simulator.set_faults(
+        final_status={"status": "rejected", "error_code": "1070"}, no_receipts={"which": "submitted"}, **legacy
+    )
+    for name in ("sender", "second"):
+        service.start_sender(name)
+
+    wait_until(lambda: count_failed_probes(service) >= 2, timeout=30, waiting_for="two tries in vain")
+    taken = service.simulator.stats()["responses"]["202"]
+    # What is on the way until the first receipt comes; after that, one every 1, 2, 4 … seconds.
+    assert service.query("SELECT count(*) FROM messaging_message WHERE status = 'failed'") == [(0,)]
+    assert len(read_pause(service)) == 1
+
+    service.simulator.clear_faults()
+    service.wait_until_sent(timeout=60)
+    service.simulator.wait_until_quiet()
+    assert read_pause(service) == []
+    arrived = [text for text in service.simulator.texts() if text["status"] == "delivered"]
+    bodies = [text["text"] for text in arrived if " no. " in text["text"]]
+    assert sorted(bodies) == sorted(body for each in expected.values() for body in each)
+    assert taken < len(bodies) + 40

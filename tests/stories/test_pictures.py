@@ -68,10 +68,22 @@ def test_pictures_travel_both_ways_without_what_the_camera_noted(service: Servic
     simulator.wait_for_text(SARA, wording.YOURS_IS_MISSING)
     simulator.clear_faults()
 
+    # Taken as an MMS and then rejected as one, it goes as a link, and nobody is told of a failure.
+    simulator.set_faults(final_status={"status": "rejected", "error_code": "1430", "times": 1})
+    told = len(simulator.texts_to(SARA))
+    simulator.mms(SARA, number, "", PHOTO)
+    simulator.wait_for_text(OMAR, f"the blue gate\n{service.url}/media/", timeout=20)
+    service.wait_until_sent()
+    simulator.wait_until_quiet()
+    [rejected] = [text for text in simulator.texts_to(OMAR) if text["status"] == "rejected"]
+    assert (rejected["channel"], len(simulator.texts_to(SARA))) == ("mms", told)
+    seq = simulator.texts()[-1]["seq"]
+
     # Without MMS, a link.
     service.query("UPDATE chats_virtualnumber SET can_mms = false")
     simulator.mms(SARA, number, "", PHOTO)
-    link = simulator.wait_for_text(OMAR, f"the blue gate\n{service.url}/media/", timeout=20)["text"].split()[-1]
+    got = simulator.wait_for_text(OMAR, f"the blue gate\n{service.url}/media/", after=seq, timeout=20)
+    link = got["text"].split()[-1]
     status, headers, body = service.fetch(link)
     assert (status, headers["Content-Type"]) == (200, "image/jpeg")
     assert CAMERA.encode() not in body

@@ -1,0 +1,86 @@
+"""The order of a chat's events while several transactions record at once: of webhooks, and of GET /events."""
+
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from uuid import UUID
+
+import pytest
+from django.db import connections, transaction
+
+from tests.events.helpers import deliver, record, text_from
+from tests.factories import make_chat, make_virtual_number
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+CHAT, OTHER_CHAT = UUID(int=1), UUID(int=2)
+
+
+@contextmanager
+def elsewhere():
+    """Yield what runs a function on a database connection of its own, and returns its result."""
+    with ThreadPoolExecutor(1) as pool:
+        yield lambda function, *args, **kwargs: pool.submit(function, *args, **kwargs).result(10)
+        pool.submit(connections.close_all).result(10)
+
+
+def ids(*events):
+    return [str(event.pk) for event in events]
+
+
+def read_ids(receiver):
+    return [received.id for received in receiver.received]
+
+
+def test_what_is_committed_first_waits_for_what_was_recorded_before_it(platform, endpoint, receiver):
+    with elsewhere() as run:
+        with transaction.atomic():
+            first = record(platform, chat_id=CHAT)
+            second = run(record, platform, chat_id=CHAT)
+            other = run(record, platform, chat_id=OTHER_CHAT)
+            alone = run(record, platform)
+            run(deliver)
+            assert sorted(read_ids(receiver)) == sorted(ids(other, alone))
+        run(deliver)
+    assert first.position < second.position
+    assert read_ids(receiver)[2:] == ids(first, second)
+
+
+def test_what_is_rolled_back_is_waited_for_no_longer(platform, endpoint, receiver):
+    with elsewhere() as run:
+        with transaction.atomic():
+            record(platform, chat_id=CHAT)
+            second = run(record, platform, chat_id=CHAT)
+            run(deliver)
+            assert read_ids(receiver) == []
+            transaction.set_rollback(True)
+        run(deliver)
+    assert read_ids(receiver) == ids(second)
+
+
+def test_chats_that_are_written_of_leave_their_share_to_others(platform, endpoint, receiver):
+    """Ten requests to an endpoint are under way at most; the chats that are due first are not ready."""
+    with elsewhere() as run:
+        with transaction.atomic():
+            for number in range(3, 23):
+                record(platform, chat_id=UUID(int=number))
+                run(record, platform, chat_id=UUID(int=number))
+            last = run(record, platform, chat_id=CHAT)
+            run(deliver)
+            assert read_ids(receiver) == ids(last)
+        run(deliver)
+    assert len(receiver.received) == 41
+
+
+def test_a_text_that_is_being_relayed_is_told_of_before_what_follows_it(platform, endpoint, receiver):
+    make_virtual_number(platform=platform)
+    platform.refresh_from_db()
+    chat = make_chat(platform)
+    with elsewhere() as run:
+        with transaction.atomic():
+            text_from()
+            run(record, platform, chat_id=chat.pk)
+            run(deliver)
+            assert read_ids(receiver) == []
+        run(deliver)
+    types = [received.event["type"] for received in receiver.received]
+    assert types == ["chat.started", "message.received", "chat.expiring"]

@@ -5,8 +5,12 @@ from contextlib import contextmanager
 from uuid import UUID
 
 import pytest
-from django.db import connections, transaction
+from django.db import connection, connections, transaction
+from django.utils import timezone
 
+from chats.services import end_chat, reopen_chat
+from platforms.models import Event
+from platforms.polling import read_events
 from tests.events.helpers import deliver, record, text_from
 from tests.factories import make_chat, make_virtual_number
 
@@ -84,3 +88,25 @@ def test_a_text_that_is_being_relayed_is_told_of_before_what_follows_it(platform
         run(deliver)
     types = [received.event["type"] for received in receiver.received]
     assert types == ["chat.started", "message.received", "chat.expiring"]
+
+
+def test_a_poller_sees_an_end_before_the_reopening_that_waited_for_it(platform):
+    """A request with an Idempotency-Key has its number as a transaction long before it locks the chat."""
+    platform.records_events = True
+    platform.save()
+    make_virtual_number(platform=platform)
+    chat = make_chat(platform)
+    Event.objects.all().delete()
+
+    def read_types():
+        page = read_events(platform=platform, after=None, types=[], limit=10, now=timezone.now())
+        return [event.type for event in page.events]
+
+    with elsewhere() as run:
+        with transaction.atomic():
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT pg_current_xact_id()")
+            run(end_chat, chat_id=chat.pk, reason="over", now=timezone.now())
+            reopen_chat(chat_id=chat.pk, changes={}, now=timezone.now())
+            assert run(read_types) == []
+        assert run(read_types) == ["chat.ended", "chat.reopened"]

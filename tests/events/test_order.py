@@ -9,10 +9,13 @@ from django.db import connection, connections, transaction
 from django.utils import timezone
 
 from chats.services import end_chat, reopen_chat
+from messaging.restoring import hold_restored
+from platforms.event_types import EventType
 from platforms.models import Event
 from platforms.polling import read_events
 from tests.events.helpers import deliver, record, text_from
 from tests.factories import make_chat, make_virtual_number
+from tests.harness.simulator import wait_until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -33,6 +36,17 @@ def ids(*events):
 
 def read_ids(receiver):
     return [received.id for received in receiver.received]
+
+
+def poll(platform, after=None):
+    page = read_events(platform=platform, after=after, types=[], limit=10, now=timezone.now())
+    return [event.type for event in page.events]
+
+
+def poll_all(platform, expected):
+    """Poll once there are as many events as expected: transactions elsewhere in the cluster delay them."""
+    wait_until(lambda: len(poll(platform)) >= expected, waiting_for=f"{expected} events to be seen")
+    return poll(platform)
 
 
 def test_what_is_committed_first_waits_for_what_was_recorded_before_it(platform, endpoint, receiver):
@@ -98,15 +112,27 @@ def test_a_poller_sees_an_end_before_the_reopening_that_waited_for_it(platform):
     chat = make_chat(platform)
     Event.objects.all().delete()
 
-    def read_types():
-        page = read_events(platform=platform, after=None, types=[], limit=10, now=timezone.now())
-        return [event.type for event in page.events]
-
     with elsewhere() as run:
         with transaction.atomic():
             with connection.cursor() as cursor:
                 cursor.execute("SELECT pg_current_xact_id()")
             run(end_chat, chat_id=chat.pk, reason="over", now=timezone.now())
             reopen_chat(chat_id=chat.pk, changes={}, now=timezone.now())
-            assert run(read_types) == []
-        assert run(read_types) == ["chat.ended", "chat.reopened"]
+            assert run(poll, platform) == []
+        assert poll_all(platform, 2) == ["chat.ended", "chat.reopened"]
+
+
+def test_a_poller_goes_on_in_the_same_order_where_transactions_have_lower_numbers(platform):
+    """What was restored into another cluster is shown before everything that happens there."""
+    platform.records_events = True
+    platform.save()
+    later, first, last = (
+        record(platform, type) for type in (EventType.CHAT_ENDED, EventType.CHAT_STARTED, EventType.PING)
+    )
+    for event, number in ((first, 10**12), (later, 10**12 + 1), (last, 10**12 + 1)):
+        Event.objects.filter(pk=event.pk).update(transaction=number)
+    assert poll(platform) == []
+    hold_restored()
+    record(platform, EventType.CHAT_EXPIRING)
+    assert poll_all(platform, 4) == ["chat.started", "chat.ended", "ping", "chat.expiring"]
+    assert poll(platform, first.pk) == ["chat.ended", "ping", "chat.expiring"]

@@ -8,7 +8,8 @@ from uuid import UUID
 from chats.allocation import NoFreeNumber, Seeker
 from chats.events import record_chat_events
 from chats.models import Chat, Participant
-from chats.services.admission import VirtualNumberTakesNoChats, give_numbers, refuse_virtual_numbers
+from chats.phone_numbers import PhoneNumber, find_country_of
+from chats.services.admission import VirtualNumberTakesNoChats, give_numbers, refuse_countries, refuse_virtual_numbers
 from chats.services.locking import (
     Raced,
     decide_until_settled,
@@ -41,7 +42,7 @@ def reopen_chat(*, chat_id: UUID, changes: Mapping[str, Any], now: datetime) -> 
 
     `changes` may hold a new `expires_at` and `idle_timeout_seconds`. People who have never heard of the chat, since
     it ended before it started, are introduced. Raises Chat.DoesNotExist, WasErased, ImpossibleTime,
-    VirtualNumberTaken, VirtualNumberTakesNoChats, and PersonIsVirtualNumber.
+    CountryNotAllowed, VirtualNumberTaken, VirtualNumberTakesNoChats, and PersonIsVirtualNumber.
     """
 
     def decide() -> Chat:
@@ -72,8 +73,10 @@ def _set_times(chat: Chat, changes: Mapping[str, Any], now: datetime) -> None:
 
 
 def _refuse_conflicts(chat: Chat, people: list[Participant], now: datetime) -> None:
-    """Make sure that the rule of masking and everybody's cool-down allow what was allowed once."""
-    refuse_virtual_numbers(*(person.phone_number for person in people))
+    """Make sure that the countries, the rule of masking and everybody's cool-down allow what was allowed once."""
+    phone_numbers = [person.phone_number for person in people]
+    refuse_countries(chat.platform, *(PhoneNumber(e164=each, country=find_country_of(each)) for each in phone_numbers))
+    refuse_virtual_numbers(*phone_numbers)
     numbers = [person.virtual_number_id for person in people]
     if not hold_numbers(*numbers, platform_id=chat.platform_id):
         raise VirtualNumberTakesNoChats("The chat's virtual number takes no new chats. Start a new chat instead.")

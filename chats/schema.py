@@ -95,8 +95,9 @@ The participant takes part again, unless they are muted as well.
 """
 LIST_VIRTUAL_NUMBERS = """\
 The virtual numbers that your chats can have, your own and those shared with other platforms, in the order of the
-numbers. What is counted is your own chats only. `forecast` says how many more chats with others the busiest person
-of your chats can have before there is no number left for them.
+numbers. Of each number, your own chats only are counted. `forecast` says how many more chats with others the busiest
+person of your chats can have before there is no number left for them; on shared numbers, what that person holds by
+chats of other platforms counts too. Numbers that have a problem are left out of it.
 """
 
 

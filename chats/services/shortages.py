@@ -9,7 +9,8 @@ from django.db import transaction
 from django.db.models import F, Q
 
 from chats.allocation import ChosenNumbers
-from chats.models import Chat, Participant, PoolForecast
+from chats.models import Chat, Participant
+from chats.number_models import PoolForecast
 from chats.pool import forecast_pool
 from chats.services.locking import lock_people
 from platforms.event_types import EventType

@@ -24,7 +24,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """An event, how far from PostgreSQL's the clock was that dated it, and when its transaction began and committed."""
+    """An event, and how far from PostgreSQL's the clock was that dated it."""
 
     id: str
     position: int
@@ -32,9 +32,6 @@ class Event:
     chat_id: str
     message_id: str | None
     seconds_ahead: float
-    transaction: int
-    began_at: float
-    committed_at: float
 
 
 @dataclass(frozen=True)
@@ -54,14 +51,10 @@ _ROWS = """
 """
 _EVENTS = """
     SELECT event.id::text, event.position, type, event.chat_id::text, message_id::text,
-           extract(epoch FROM occurred_at - delivery.queued_at)::float, transaction,
-           extract(epoch FROM delivery.queued_at)::float,
-           extract(epoch FROM pg_xact_commit_timestamp(event.xmin))::float
+           extract(epoch FROM occurred_at - delivery.queued_at)::float
       FROM platforms_event AS event JOIN platforms_eventdelivery AS delivery ON delivery.event_id = event.id
      ORDER BY event.position
 """
-# Takes a restart; without it, PostgreSQL does not know when what was committed.
-TRACK_COMMITS = "ALTER SYSTEM SET track_commit_timestamp = on"
 _STUCK = """
     SELECT 'message ' || id || ' is ' || status FROM messaging_message
      WHERE status IN ('preparing', 'queued', 'sending', 'unconfirmed')

@@ -125,42 +125,23 @@ def _check_events(log: Log) -> Iterator[str]:
 
 
 def check_deliveries(events: Sequence[Event], received: Sequence[Received]) -> Iterator[str]:
-    """Yield what the platform was not told, or told of a chat in another order than it happened.
+    """Yield what the platform was not told, or told of a chat in another order than that of the positions.
 
-    What was committed before the transaction of something else began comes before it, and what is of one transaction
-    comes in its order. An event may come again, but not after a later one of its chat.
+    An event may come again, but not after a later one of its chat.
     """
     for missing in {event.id for event in events} - {each.id for each in received}:
         yield f"event {missing} never came"
-    known = {event.id: event for event in events}
+    positions = {event.id: event.position for event in events}
     for chat_id, came in _group(received, lambda each: each.chat_id).items():
-        before: list[Event] = []
+        latest = -1
         for each in came:
-            event = known.get(each.id)
-            if event is None:
+            position = positions.get(each.id)
+            if position is None:
                 yield f"event {each.id} came, and is not in the log"
-            elif any(_is_later(one, than=event) for one in before):
+            elif position < latest:
                 yield f"event {each.id} of chat {chat_id} came after a later one"
             else:
-                before.append(event)
-
-
-def count_overtaking(events: Sequence[Event], received: Sequence[Received]) -> int:
-    """Return how many events came after one of their chat with a later position: of what happened at the same time."""
-    positions = {event.id: event.position for event in events}
-    overtaken = 0
-    for came in _group(received, lambda each: each.chat_id).values():
-        latest = -1
-        for position in (positions.get(each.id, latest) for each in came):
-            overtaken += position < latest
-            latest = max(latest, position)
-    return overtaken
-
-
-def _is_later(event: Event, *, than: Event) -> bool:
-    if event.transaction == than.transaction:
-        return event.position > than.position
-    return than.committed_at <= event.began_at
+                latest = position
 
 
 def _find_arrived(texts: Iterable[Text]) -> Iterator[Text]:

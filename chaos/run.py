@@ -18,11 +18,11 @@ from bench.stack import HOST, Stack
 from bench.table import BenchError
 from chaos.carrier import Carrier
 from chaos.disturbing import POSTGRES, Step, make_plan
-from chaos.log import TRACK_COMMITS, end_event_leases, find_stuck, read_log
+from chaos.log import end_event_leases, find_stuck, read_log
 from chaos.people import TOKEN, People, make_phone_numbers
 from chaos.preparing import Size
 from chaos.receiver import Receiver
-from chaos.reconciling import count_overtaking, reconcile
+from chaos.reconciling import reconcile
 from chats.models import VirtualNumber
 from platforms.services import create_platform
 from proxy_project import embedded_postgres
@@ -102,10 +102,6 @@ class Run:
 
     def _set_up(self) -> str:
         """Make a database with numbers and a platform, start the simulator, and return the platform's key."""
-        with connection.cursor() as cursor:
-            cursor.execute(TRACK_COMMITS)
-        connection.close()
-        self._crash_postgres(down_seconds=0)
         call_command("migrate", verbosity=0)
         numbers = make_phone_numbers()
         VirtualNumber.objects.bulk_create(
@@ -224,7 +220,6 @@ class Run:
                 "webhooks tried": f"{webhooks['attempts']}, {webhooks['retried']} of them in vain",
                 "events": f"{len(log.events)}, received {len(receiver.received)}, refused {len(receiver.refused)}",
                 "events dated a minute ahead": ahead,
-                "events that overtook another of the same moment": count_overtaking(log.events, receiver.received),
                 **dict(sorted(self._done.items())),
                 "faults that struck": ", ".join(
                     f"{name} {count}" for name, count in sorted(stats["faults_struck"].items())

@@ -56,7 +56,11 @@ usable AS (
       AND NOT (state = 'active' AND can_sms AND (platform_id = %(platform)s OR platform_id IS NULL))
 ),
 pool AS MATERIALIZED (
-    SELECT id, is_active AND by_first IS NOT TRUE AS first_left, is_active AND by_second IS NOT TRUE AS second_left,
+    -- What is left them is what they can be given for others, asking for the same; not what has a problem.
+    SELECT id, is_active AND NOT flagged AND by_first IS NOT TRUE
+                   AND (%(first_match)s::text <> 'require' OR country = %(first_country)s) AS first_left,
+           is_active AND NOT flagged AND by_second IS NOT TRUE
+                   AND (%(second_match)s::text <> 'require' OR country = %(second_country)s) AS second_left,
            CASE WHEN %(first_keeps)s::bool THEN id = %(first_number)s::uuid
                 ELSE by_first IS NOT TRUE
                      AND CASE WHEN %(first_number)s::uuid IS NULL THEN is_active ELSE id = %(first_number)s::uuid END
@@ -77,12 +81,12 @@ pool AS MATERIALIZED (
 ),
 best AS MATERIALIZED (
     SELECT count(*) AS size,
-           least(count(*) FILTER (WHERE first_left), count(*) FILTER (WHERE second_left)) AS numbers_left,
+           count(*) FILTER (WHERE first_left) AS first_left, count(*) FILTER (WHERE second_left) AS second_left,
            min(first_rank) FILTER (WHERE first_free) AS first_rank,
            min(second_rank) FILTER (WHERE second_free) AS second_rank
     FROM pool
 )
-SELECT best.size, best.numbers_left,
+SELECT best.size, best.first_left, best.second_left,
        coalesce(previous.first_id, same.id, one.id),
        coalesce(previous.second_id, same.id, two.id)
 FROM best
@@ -145,11 +149,11 @@ class Seeker:
 
 @dataclass(frozen=True, kw_only=True)
 class ChosenNumbers:
-    """The ids of two virtual numbers, usually the same, and how many numbers the busier person has left then."""
+    """The ids of two virtual numbers, usually the same, and how many others each person has left then."""
 
     first: UUID
     second: UUID
-    numbers_left: int
+    left: tuple[int, int]
 
 
 def choose_virtual_numbers(
@@ -166,7 +170,7 @@ def choose_virtual_numbers(
     Raises NoFreeNumber. Callers hold a lock on each person; the constraint open_chat_is_named_by_both_numbers
     refuses what slips through.
     """
-    [(size, numbers_left, first_id, second_id)] = execute_prepared(
+    [(size, first_left, second_left, first_id, second_id)] = execute_prepared(
         _CHOOSE,
         {
             "platform": platform_id,
@@ -181,7 +185,9 @@ def choose_virtual_numbers(
         raise NoFreeNumber
     if first_id is None or second_id is None:
         raise NoFreeNumber(*(index for index, found in enumerate((first_id, second_id)) if found is None))
-    return ChosenNumbers(first=first_id, second=second_id, numbers_left=max(0, numbers_left - 1))
+    # What somebody keeps was none of those that are left them.
+    left = (first_left - (not first.keeps_number), second_left - (not second.keeps_number))
+    return ChosenNumbers(first=first_id, second=second_id, left=(max(0, left[0]), max(0, left[1])))
 
 
 def _describe(side: str, seeker: Seeker) -> dict[str, Any]:

@@ -18,8 +18,12 @@ from proxy_project.pages import Pages, TimePages
 
 # Of chats.pool.Forecast: an example, and what it is.
 _FORECAST = {
-    "numbers": (20, "Virtual numbers that new chats can have."),
-    "held_by_busiest_person": (17, "How many of them the busiest person of your chats holds or cools down from."),
+    "numbers": (20, "Virtual numbers that new chats can have, without those that have a problem."),
+    "held_by_busiest_person": (
+        17,
+        "How many of them the busiest person of your chats holds or cools down from, whichever platforms' chats these "
+        "are.",
+    ),
     "chats_left_for_busiest_person": (
         3,
         "How many more chats with others that person can have. At 0 they are refused with `no_free_number`: "
@@ -143,7 +147,7 @@ class VirtualNumberPages(Pages):
         page = super().get_paginated_response_schema(schema)
         page["properties"]["forecast"] = {
             "type": "object",
-            "description": "How far the pool reaches, as far as your own chats tell.",
+            "description": "How far the pool reaches for the people of your chats.",
             "properties": {
                 field: {"type": "integer", "description": description, "example": example}
                 for field, (example, description) in _FORECAST.items()

@@ -224,6 +224,8 @@ class Participant(models.Model):
     awaits_consent = models.BooleanField(default=False, db_default=False)
     consented_at = models.DateTimeField(null=True, blank=True)
     consent_text = EncryptedTextField(blank=True, default="", db_default="")
+    # When the platform was told that few virtual numbers are left them (chats.services.shortages).
+    running_out_at = models.DateTimeField(null=True, editable=False)
     ended_at = models.DateTimeField(null=True, blank=True)
     replaced_at = models.DateTimeField(null=True, blank=True)
     # Muted, what they text is not passed on; blocked, nothing is sent to them either; the reasons say why they are or

@@ -23,7 +23,7 @@ class NumberUsage:
 
 @dataclass(frozen=True, kw_only=True)
 class Forecast:
-    """How many numbers new chats can have, and how many of them the busiest person can still be given."""
+    """How many numbers new chats can have, and how many of them the busiest person cannot be given."""
 
     numbers: int
     held_by_busiest_person: int
@@ -32,6 +32,9 @@ class Forecast:
     def chats_left_for_busiest_person(self) -> int:
         return self.numbers - self.held_by_busiest_person
 
+
+# What new chats are given; a number with a problem is so only when there is no other, and does not count.
+_GIVEN = "state = 'active' AND can_sms AND missing_since IS NULL AND unlinked_since IS NULL"
 
 # By the index chat_by_end: nothing of chats that ended long ago, nor of other platforms.
 _HELD = """
@@ -48,22 +51,35 @@ _USAGE = f"""
            count(DISTINCT phone_digest) FILTER (WHERE ended_at IS NOT NULL)
       FROM held WHERE virtual_number_id = ANY(%(numbers)s) GROUP BY virtual_number_id
 """
+# What people hold counts whichever platform's chat it is for: an inbound text names no platform. As chats.allocation
+# reckons, but that two people who cool down from a number together may have it again.
 _FORECAST = f"""
     {_HELD},
-    pool AS (
+    pool AS MATERIALIZED (
         SELECT id FROM chats_virtualnumber
-         WHERE state = 'active' AND can_sms AND (platform_id = %(platform)s OR platform_id IS NULL)
+         WHERE {_GIVEN} AND (platform_id = %(platform)s OR platform_id IS NULL)
+    ),
+    longest AS MATERIALIZED (
+        SELECT greatest(%(hours)s::float, max(cool_down_hours)) AS hours FROM platforms_platform
+    ),
+    everywhere AS MATERIALIZED (
+        SELECT one.phone_digest, one.virtual_number_id, one.chat_id, one.ended_at
+          FROM (SELECT DISTINCT phone_digest FROM held) AS person
+          JOIN chats_participant AS one USING (phone_digest)
+         WHERE one.ended_at IS NULL OR one.ended_at > %(now)s - (SELECT hours FROM longest) * interval '1 hour'
     )
     SELECT (SELECT count(*) FROM pool),
            coalesce((SELECT max(numbers) FROM (
                SELECT count(DISTINCT virtual_number_id) AS numbers
-                 FROM held JOIN pool ON pool.id = virtual_number_id GROUP BY phone_digest
+                 FROM everywhere JOIN pool ON pool.id = virtual_number_id
+                 JOIN chats_chat AS chat ON chat.id = chat_id JOIN platforms_platform AS owner ON owner.id = platform_id
+                WHERE everywhere.ended_at IS NULL
+                   OR everywhere.ended_at > %(now)s - interval '1 hour' * COALESCE(cool_down_hours, %(hours)s::float)
+                GROUP BY phone_digest
            ) AS people), 0)
 """
 
-# What people hold counts whichever platform's chat it is for: an inbound text names no platform. As chats.allocation
-# reckons, but that two people who cool down from a number together may have it again.
-_LOOK = """
+_LOOK = f"""
     WITH one AS MATERIALIZED (
         SELECT chat.platform_id, person.id, person.phone_digest, person.virtual_number_id
           FROM platforms_platform AS platform
@@ -75,7 +91,7 @@ _LOOK = """
          WHERE (chat.ended_at IS NULL OR chat.ended_at > since) AND (person.ended_at IS NULL OR person.ended_at > since)
     ),
     usable AS MATERIALIZED (
-        SELECT id, platform_id FROM chats_virtualnumber WHERE state = 'active' AND can_sms
+        SELECT id, platform_id FROM chats_virtualnumber WHERE {_GIVEN}
     ),
     held AS (
         SELECT DISTINCT phone_digest, usable.id, usable.platform_id AS owner_id
@@ -118,8 +134,12 @@ def count_usage(*, platform: Platform, numbers: Sequence[VirtualNumber], now: da
 
 
 def forecast_pool(*, platform: Platform, now: datetime) -> Forecast:
-    """Return how far the pool reaches, as far as the platform's own chats tell: other platforms' are not counted."""
-    [(numbers, held)] = execute_prepared(_FORECAST, _describe(platform, now))
+    """Return how far the pool reaches for the people of the platform's chats, whichever platforms' chats they are in.
+
+    Somebody who is in no chat of the platform is not known here, and may hold more.
+    """
+    params = _describe(platform, now) | {"now": now, "hours": float(settings.COOL_DOWN_HOURS)}
+    [(numbers, held)] = execute_prepared(_FORECAST, params)
     return Forecast(numbers=numbers, held_by_busiest_person=held)
 
 

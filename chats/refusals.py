@@ -75,6 +75,8 @@ def _explain(error: Exception, locate: Locate) -> APIException | None:
             return ValidationError(locate([1], ErrorDetail(message, code="same_person")))
         case PersonIsVirtualNumber():
             return ValidationError(locate([error.index], ErrorDetail(message, code="virtual_number")))
+        case CountryNotAllowed() if locate is nowhere:
+            return Conflict(message, code=COUNTRY_NOT_ALLOWED)
         case CountryNotAllowed():
             return ValidationError(locate([error.index], ErrorDetail(message, code=COUNTRY_NOT_ALLOWED)))
         case ImpossibleTime():

@@ -32,7 +32,8 @@ A chat that has ended already is returned as it is, and nobody is texted.
 REOPEN_CHAT = """\
 The same two people text again on the virtual numbers they know. That is refused with 409 `virtual_number_taken` when
 one of them has, or had within the cool-down, a chat with somebody else on the number, since a late text could then
-reach the wrong person; and with `takes_no_chats` when the number is draining or retired. Start a new chat then.
+reach the wrong person; and with `takes_no_chats` when the number is draining or retired. Start a new chat then. It is
+`country_not_allowed` when phone numbers of the country of one of them are not texted any more.
 
 An `expires_at` that has passed needs a new one, or null. A chat that has not ended is returned as it is.
 """
@@ -94,8 +95,9 @@ The participant takes part again, unless they are muted as well.
 """
 LIST_VIRTUAL_NUMBERS = """\
 The virtual numbers that your chats can have, your own and those shared with other platforms, in the order of the
-numbers. What is counted is your own chats only. `forecast` says how many more chats with others the busiest person
-of your chats can have before there is no number left for them.
+numbers. Of each number, your own chats only are counted. `forecast` says how many more chats with others the busiest
+person of your chats can have before there is no number left for them; on shared numbers, what that person holds by
+chats of other platforms counts too. Numbers that have a problem are left out of it.
 """
 
 
@@ -378,7 +380,7 @@ TEXT_TO_OPTED_OUT = conflict(
     "They have opted out", code="recipient_opted_out", detail="This person has opted out of texts from this number."
 )
 TEXT_TO_BLOCKED = conflict("They are blocked", code="recipient_blocked", detail="This person is blocked.")
-TEXT_TO_COUNTRY = conflict(
+COUNTRY_NOT_TEXTED = conflict(
     "Their country is not texted any more",
     code="country_not_allowed",
     detail="Phone numbers of this country are not texted: ask the operator of the service to allow it.",

@@ -243,7 +243,7 @@ class ReopenChatView(ChatView):
         request=ReopenChatSerializer,
         responses={
             200: ChatSerializer,
-            409: docs.error("`virtual_number_taken`, `takes_no_chats` or `chat_erased`."),
+            409: docs.error("`virtual_number_taken`, `takes_no_chats`, `country_not_allowed` or `chat_erased`."),
             **docs.BAD_BODY,
             **docs.NO_SUCH_CHAT,
             **docs.EVERY_ERROR,
@@ -253,6 +253,7 @@ class ReopenChatView(ChatView):
             docs.CHAT,
             docs.VIRTUAL_NUMBER_TAKEN,
             docs.ITS_NUMBER_TAKES_NO_CHATS,
+            docs.COUNTRY_NOT_TEXTED,
             docs.CHAT_ERASED,
         ],
     )
@@ -459,7 +460,7 @@ class ChatMessagesView(MessageView, generics.ListAPIView[Message]):
             docs.TEXT_IN_ENDED_CHAT,
             docs.TEXT_TO_OPTED_OUT,
             docs.TEXT_TO_BLOCKED,
-            docs.TEXT_TO_COUNTRY,
+            docs.COUNTRY_NOT_TEXTED,
         ],
     )
     def post(self, request: Request, chat_id: UUID) -> Response:

@@ -149,8 +149,8 @@ def _find_shortages(week: Week, now: datetime) -> Iterator[Need]:
             icon="dialpad",
             title=_("%(platform)s: somebody is close to running out of numbers") % {"platform": platform.name},
             detail=_(
-                "At %(time)s a new chat left a person with fewer than %(count)s free virtual numbers; with none, they "
-                "cannot be in another chat. Add numbers to the pool."
+                "At %(time)s a person had fewer than %(count)s free virtual numbers left; with none, they cannot be in "
+                "another chat. Add numbers to the pool."
             )
             % {"time": say_clock(platform.running_out_at), "count": f"{settings.WARN_BELOW_FREE_NUMBERS:g}"},
             link=reverse("admin:chats_virtualnumber_changelist"),

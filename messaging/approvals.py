@@ -12,13 +12,13 @@ from uuid import UUID
 import structlog
 from django.db import transaction
 
-from messaging import wording
 from messaging.events import record_blocked
 from messaging.media.release import release_text
 from messaging.models import Approval, Message
-from messaging.outbox import queue_text
 from messaging.screening import DISCLOSURE, screen_replacement
+from messaging.writing import queue_automatic_text
 from platforms.models import LONGEST_APPROVAL_SECONDS, ApprovalHook
+from platforms.templates import TemplateKind
 from proxy_project.encryption import encrypt
 from proxy_project.sql import execute_planned, execute_prepared
 
@@ -201,28 +201,28 @@ _REMOVE_RELAY = "DELETE FROM messaging_message WHERE relays_id = %(id)s AND stat
 
 @dataclass(frozen=True, slots=True)
 class _Why:
-    """Why a text is not passed on: as the log has it, and its writer is told; `about` is how often."""
+    """Why a text is not passed on: as the log has it, and what its writer is told; `about` is how often."""
 
     code: str
     detail: str
-    told: str
+    told: TemplateKind
     about: str
 
 
 _NOT_APPROVED = _Why(
-    BLOCKED_BY_PLATFORM, "The platform's approval hook blocked it.", wording.NOT_APPROVED, about="blocked"
+    BLOCKED_BY_PLATFORM, "The platform's approval hook blocked it.", TemplateKind.NOT_APPROVED, about="blocked"
 )
 _NO_ANSWER = _Why(
     BLOCKED_BY_PLATFORM,
     "The platform's approval hook gave no answer, and then texts are blocked.",
-    wording.NOT_CHECKED,
+    TemplateKind.NOT_CHECKED,
     about="unchecked",
 )
 # Its writer has not written that, and so is not told what to leave out.
 _CHANGED_TO_DISCLOSURE = _Why(
     DISCLOSURE,
     "What the platform's approval hook has put in its place gives somebody away.",
-    wording.NOT_APPROVED,
+    TemplateKind.NOT_APPROVED,
     about="blocked",
 )
 
@@ -254,10 +254,9 @@ def _block(verdict: Verdict, why: _Why, now: datetime) -> None:
     )
     inbound = Message.objects.select_related("chat__platform", "participant").defer("body").get(pk=message_id)
     assert inbound.participant  # a relayed text is a participant's
-    queue_text(
-        kind=Message.Kind.AUTO_REPLY,
+    queue_automatic_text(
+        kind=why.told,
         recipient=inbound.participant,
-        body=why.told,
         once_key=f"{why.about}:{inbound.participant_id}:{now:%Y-%m-%dT%H:%M}",
     )
     record_blocked(message=inbound, now=now)

@@ -16,7 +16,8 @@ from messaging.models import Message
 from messaging.notices import tell_writer
 from messaging.outbox import queue_text_to_stranger
 from messaging.screening import Verdict, screen_text
-from messaging.writing import queue_automatic_text
+from messaging.writing import queue_automatic_text, write_to_stranger
+from platforms.models import Platform
 from platforms.templates import TemplateKind
 from proxy_project.encryption import digest_number
 from proxy_project.ids import make_id
@@ -120,14 +121,16 @@ def _answer(text: InboundText, match: Match, status: Status, verdict: Verdict, n
 
 def _answer_stranger(text: InboundText, match: Match, now: datetime) -> None:
     """Answer once a day, and only a number that is a person's: machines would answer back."""
-    if not (settings.STRANGER_REPLY and match.virtual_number_id and text.can_be_answered):
+    if not (match.virtual_number_id and text.can_be_answered):
         return
-    if not may_be_answered(text.from_number, match.virtual_number_id):
+    owner = Platform.objects.filter(virtual_numbers=match.virtual_number_id).first()
+    body = write_to_stranger(kind=TemplateKind.STRANGER, platform=owner)
+    if not (body and may_be_answered(text.from_number, match.virtual_number_id)):
         return
     who = digest_number(text.from_number).hex()[:32]
     queue_text_to_stranger(
         virtual_number_id=match.virtual_number_id,
         phone_number=text.from_number,
-        body=settings.STRANGER_REPLY,
+        body=body,
         once_key=f"stranger:{match.virtual_number_id}:{who}:{now:%Y-%m-%d}",
     )

@@ -11,6 +11,7 @@ from django.db import transaction
 from messaging.events import record_ends
 from messaging.models import Message
 from messaging.outbox import wake_senders
+from platforms.polling import SHOW_RESTORED
 from proxy_project.sql import execute_prepared
 
 RESTORED = "restored"
@@ -27,6 +28,9 @@ HOLD_RESTORED = f"""
        AND (status IN ('preparing', 'queued', 'sending', 'unconfirmed')
             OR status IN ('scheduled', 'held') AND due_at <= now())
 """
+
+# What scripts/restore runs.
+SETTLE_RESTORED = (HOLD_RESTORED, SHOW_RESTORED)
 
 # A receipt has come since the database was restored: it did go out.
 _KNOWN_SENT = f"""
@@ -50,8 +54,10 @@ _FAIL = f"""
 
 
 def hold_restored() -> None:
-    """Make what was on its way wait; only before a sender has seen the database."""
-    execute_prepared(HOLD_RESTORED, {})
+    """Make what was on its way wait, and what was recorded be polled; only before a sender has seen the database."""
+    with transaction.atomic():
+        for statement in SETTLE_RESTORED:
+            execute_prepared(statement, {})
 
 
 def count_restored() -> Counter[str]:

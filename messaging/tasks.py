@@ -10,6 +10,7 @@ from procrastinate.contrib.django import app
 
 from chats.number_sync import SuspiciousAnswer, sync_virtual_numbers
 from chats.pool import look_at_pools
+from chats.services import tell_of_shortages
 from messaging.approvals import ASK
 from messaging.asking import ask_platforms
 from messaging.balance import is_balance_due, read_balance
@@ -96,10 +97,11 @@ def keep_books(timestamp: int) -> None:
 @app.periodic(cron="*/5 * * * *")
 @app.task(queueing_lock="look_at_numbers", pass_context=False)
 def look_at_numbers(timestamp: int) -> None:
-    """Note, every five minutes, how virtual numbers fare and how far they reach, for the pages of operators."""
+    """Note, every five minutes, how virtual numbers fare and how far they reach; tell of whom few are left."""
     now = timezone.now()
     note_health(now=now)
     look_at_pools(now=now)
+    tell_of_shortages(now=now)
 
 
 @app.periodic(cron="*/10 * * * *")

@@ -147,6 +147,10 @@ _ENGLISH: Mapping[TemplateKind, tuple[str, ...]] = {
     ),
     **{TemplateKind(f"stopped_{why}"): (text,) for why, text in STOPPED.items()},
     TemplateKind.REPORTED: (REPORTED,),
+    TemplateKind.NOT_APPROVED: (NOT_APPROVED,),
+    TemplateKind.NOT_CHECKED: (NOT_CHECKED,),
+    # What the operator says to them, in STRANGER_REPLY: messaging.writing.
+    TemplateKind.STRANGER: (),
     TemplateKind.ATTACHMENT_WITHHELD: (YOURS_WAS_WITHHELD,),
     TemplateKind.ATTACHMENT_MISSING: (YOURS_IS_MISSING,),
     **{TemplateKind(f"cannot_pass_on_{why}"): (text,) for why, text in NOT_PASSED_ON.items()},
@@ -240,6 +244,11 @@ _SPANISH: Mapping[TemplateKind, tuple[str, ...]] = {
     TemplateKind.REPORTED: (
         "Gracias por avisar. Los mensajes de la otra persona ya no le llegan. El operador del servicio lo revisara.",
     ),
+    TemplateKind.NOT_APPROVED: ("Su mensaje no se ha reenviado: el servicio que les pone en contacto no lo permite.",),
+    TemplateKind.NOT_CHECKED: (
+        "Su mensaje no se ha podido revisar, por lo que no se ha reenviado. Por favor, pruebe de nuevo luego.",
+    ),
+    TemplateKind.STRANGER: (),
     TemplateKind.ATTACHMENT_WITHHELD: (
         "Su contacto o archivo no se ha reenviado, porque puede mostrar su identidad. Por favor, escriba lo necesario.",
     ),

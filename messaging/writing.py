@@ -9,6 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from cryptography.fernet import InvalidToken
+from django.conf import settings
 
 from chats.models import Chat, Participant
 from messaging.models import Message
@@ -124,6 +125,8 @@ def _find_own(
 
 
 def _find_built_in(kind: TemplateKind, language: str) -> tuple[Sequence[str], str]:
+    if kind is TemplateKind.STRANGER and settings.STRANGER_REPLY:
+        return (settings.STRANGER_REPLY,), ENGLISH
     for understood in [*list_languages(language), ENGLISH]:
         if understood in BUILT_IN:
             return BUILT_IN[understood][kind], understood

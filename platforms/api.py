@@ -54,6 +54,9 @@ class PlatformView(APIView):
             # APIView.dispatch looks the handler up by its name, after this and on this instance.
             setattr(self, name, partial(self._answer_once, key, handler))
 
+    def prepare(self, request: Request) -> None:
+        """Do, before a request with an Idempotency-Key begins a transaction, what would hold it open for long."""
+
     def throttled(self, request: Request, wait: float) -> NoReturn:
         refused = next(state.limit for state in self.limits if not state.granted)
         per = "day" if refused.bucket is Bucket.CHATS else "minute"
@@ -76,8 +79,13 @@ class PlatformView(APIView):
         return state
 
     def _answer_once(self, key: str, handler: Any, request: Request, *args: Any, **kwargs: Any) -> HttpResponseBase:
-        answer = partial(handler, request, *args, **kwargs)
-        return answer_once(platform_id=platform_of(request).pk, key=key, request=request, answer=answer)
+        return answer_once(
+            platform_id=platform_of(request).pk,
+            key=key,
+            request=request,
+            prepare=partial(self.prepare, request),
+            answer=partial(handler, request, *args, **kwargs),
+        )
 
 
 def platform_of(request: Request) -> Platform:

@@ -64,16 +64,12 @@ class ApprovalHookAdmin(DeskAdmin):
         return found
 
     def save_model(self, request: HttpRequest, obj: ApprovalHook, form: Any, change: bool) -> None:
-        try:
-            saved = set_hook(
-                platform=obj.platform,
-                url=obj.url,
-                timeout_seconds=obj.timeout_seconds,
-                default=ApprovalHook.Default(obj.default),
-            )
-        except BadUrl as error:
-            messages.error(request, str(error))
-            return
+        saved = set_hook(
+            platform=obj.platform,
+            url=obj.url,
+            timeout_seconds=obj.timeout_seconds,
+            default=ApprovalHook.Default(obj.default),
+        )
         if saved.secret:
             _show_secret(request, saved.hook, saved.secret)
 

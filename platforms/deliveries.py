@@ -11,6 +11,7 @@ from uuid import UUID
 
 from django.db import transaction
 
+from platforms.events import NOBODY_WRITES
 from proxy_project.sql import execute_planned, execute_prepared
 
 # How long the nth failure is waited for: the schedule of the specification, three days in all.
@@ -65,29 +66,50 @@ class Outcome:
     is_gone: bool = False
 
 
-# Each endpoint has its own share, so that a slow one delays nobody else. The rows are locked until they are claimed:
-# another worker passes over them, and then finds them claimed. An event whose chat has an earlier one that is not
-# settled waits; OFFSET 0 makes that a probe for each, whatever PostgreSQL believes of the size of the queue.
-_CLAIM = """
+# Each endpoint has its own share, so that a slow one delays nobody else. An event whose chat has an earlier one that is
+# not settled waits; OFFSET 0 makes that a probe for each, whatever PostgreSQL believes of the size of the queue.
+_DUE = """
+    SELECT candidate.id, candidate.chat_id FROM platforms_eventdelivery AS candidate
+     WHERE candidate.endpoint_id = endpoint.id AND status IN ('waiting', 'sending') AND due_at <= now()
+       AND {condition}
+       AND NOT EXISTS (
+               SELECT FROM platforms_eventdelivery AS earlier
+                WHERE earlier.endpoint_id = candidate.endpoint_id AND earlier.chat_id = candidate.chat_id
+                  AND earlier.position < candidate.position
+                  AND earlier.status IN ('waiting', 'sending')
+               OFFSET 0
+           )
+     ORDER BY due_at, position
+"""
+_SHARE = """
+    LIMIT GREATEST(0, %(per_endpoint)s - (
+              SELECT count(*) FROM platforms_eventdelivery AS under_way
+               WHERE under_way.endpoint_id = endpoint.id AND status = 'sending' AND due_at > now()
+          ))
+"""
+# An event may have a later position than one that is not committed yet. So the chats of which events are due are locked
+# first, those that nobody writes of at this moment; the others are left for the next time, and the endpoint's share is
+# for those behind them. The next statement then sees whatever was written of these chats before.
+_LOCK_CHATS = f"""
+    SELECT waiting.chat_id
+      FROM platforms_webhookendpoint AS endpoint
+     CROSS JOIN LATERAL (
+           SELECT chat_id FROM ({_DUE.format(condition="candidate.chat_id IS NOT NULL")} OFFSET 0) AS due
+            WHERE {NOBODY_WRITES.format(chat_id="chat_id")}
+           {_SHARE}
+           ) AS waiting
+     WHERE endpoint.is_enabled
+     LIMIT %(limit)s
+"""
+# The rows are locked until they are claimed: another worker passes over them, and then finds them claimed.
+_CLAIM = f"""
     WITH due AS MATERIALIZED (
         SELECT waiting.id
           FROM platforms_webhookendpoint AS endpoint
          CROSS JOIN LATERAL (
-               SELECT id FROM platforms_eventdelivery AS candidate
-                WHERE candidate.endpoint_id = endpoint.id AND status IN ('waiting', 'sending') AND due_at <= now()
-                  AND NOT EXISTS (
-                          SELECT FROM platforms_eventdelivery AS earlier
-                           WHERE earlier.endpoint_id = candidate.endpoint_id AND earlier.chat_id = candidate.chat_id
-                             AND earlier.position < candidate.position
-                             AND earlier.status IN ('waiting', 'sending')
-                          OFFSET 0
-                      )
-                ORDER BY due_at, position
-                LIMIT GREATEST(0, %(per_endpoint)s - (
-                          SELECT count(*) FROM platforms_eventdelivery AS under_way
-                           WHERE under_way.endpoint_id = endpoint.id AND status = 'sending' AND due_at > now()
-                      ))
-                  FOR NO KEY UPDATE SKIP LOCKED
+               {_DUE.format(condition="(candidate.chat_id IS NULL OR candidate.chat_id = ANY (%(chat_ids)s::uuid[]))")}
+               {_SHARE}
+                 FOR NO KEY UPDATE SKIP LOCKED
                ) AS waiting
          WHERE endpoint.is_enabled
          LIMIT %(limit)s
@@ -106,9 +128,15 @@ _CLAIM = """
 
 
 def claim_deliveries(*, limit: int) -> list[Delivery]:
-    """Claim up to `limit` deliveries that are due, the oldest of each chat only, fairly among endpoints."""
+    """Claim up to `limit` deliveries that are due, the oldest of each chat only, fairly among endpoints.
+
+    What happened in a chat is delivered in the order of its positions: while a transaction records events of a chat,
+    none of them is claimed.
+    """
     params = {"limit": limit, "per_endpoint": PER_ENDPOINT, "lease": LEASE_SECONDS}
-    return [Delivery(*row) for row in execute_planned(_CLAIM, params)]
+    with transaction.atomic():
+        chat_ids = [chat_id for (chat_id,) in execute_planned(_LOCK_CHATS, params)]
+        return [Delivery(*row) for row in execute_planned(_CLAIM, params | {"chat_ids": chat_ids})]
 
 
 # Delivered is delivered, even when the lease had ended and somebody else is trying it again.

@@ -45,7 +45,10 @@ class NoEndpoint(Exception):
 
 
 def check_endpoint_url(url: str) -> None:
-    """Raise BadUrl unless `url` can be called: https, and on the public internet; it is checked at delivery again."""
+    """Raise BadUrl unless `url` can be called: https, and on the public internet; it is checked at delivery again.
+
+    Its host name is resolved, which takes seconds at worst: not to be called within a transaction.
+    """
     try:
         public_http.check_url(url)
     except public_http.PublicHttpError as error:
@@ -55,8 +58,10 @@ def check_endpoint_url(url: str) -> None:
 def add_endpoint(
     *, platform: Platform, url: str, include_bodies: bool, event_types: Sequence[str], is_enabled: bool = True
 ) -> NewSecret:
-    """Add an endpoint, and begin to record the platform's events. Raises BadUrl and TooManyEndpoints."""
-    check_endpoint_url(url)
+    """Add an endpoint at `url`, which has been checked, and begin to record the platform's events.
+
+    Raises TooManyEndpoints.
+    """
     secret = make_secret()
     with transaction.atomic():
         Platform.objects.select_for_update(no_key=True).get(pk=platform.pk)

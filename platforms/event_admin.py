@@ -93,7 +93,7 @@ class WebhookEndpointAdmin(DeskAdmin):
                 event_types=obj.event_types,
                 is_enabled=obj.is_enabled,
             )
-        except (BadUrl, TooManyEndpoints) as error:
+        except TooManyEndpoints as error:
             messages.error(request, str(error))
             return
         obj.pk = new.endpoint.pk

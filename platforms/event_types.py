@@ -192,9 +192,10 @@ EVENT_TYPES: dict[EventType, Description] = {
         data={"chat": _CHAT_OF, "participant": {**_OMAR, "muted_at": "2030-01-30T09:20:00Z"}, "reporter": _SARA},
     ),
     EventType.NUMBER_RUNNING_OUT: Description(
-        when="Somebody has few virtual numbers left for new chats with others: after this chat `chats_left`, of the "
-        "`active_numbers` that your chats can have. At most once a day.",
-        data={"chat": _CHAT_OF, "active_numbers": 12, "chats_left": 1},
+        when="Somebody has few virtual numbers left for new chats with others: `chats_left`, of the `active_numbers` "
+        "that your chats can have. `participants` are those of `chat` who have so few, since it took one, or since "
+        "numbers went out of use. Each person at most once a day.",
+        data={"chat": _CHAT_OF, "participants": [_OMAR_ID], "active_numbers": 12, "chats_left": 1},
     ),
     EventType.NUMBER_PROBLEM: Description(
         when="Something is wrong with a virtual number that only you use: `not_linked`, so that texts to it do not "

@@ -14,15 +14,26 @@ from proxy_project.sql import execute_prepared
 
 DELIVER = "deliver_events"
 
+# Chats share 1,024 locks, of two integers each: no lock of one integer is ever the same as one of those.
+# https://www.postgresql.org/docs/current/functions-admin.html#FUNCTIONS-ADVISORY-LOCKS
+_CHAT_LOCK = "1702256244, uuid_hash({chat_id}) & 1023"
+
 # Nothing is written for a platform that records no events. A delivery waits from the start for as long as the one
-# before it in the chat, so that the worker does not look at it again and again.
-_RECORD = """
+# before it in the chat, so that the worker does not look at it again and again. The chat's lock is held from before the
+# position is given (OFFSET 0 keeps that in this order) until what has it can be seen by everybody. Without a chat there
+# is none: of NULL, the function does nothing.
+_RECORD = f"""
     recorded AS (
         INSERT INTO platforms_event (id, platform_id, type, chat_id, message_id, payload, occurred_at)
         SELECT %(event_id)s::uuid, platform.id, %(event_type)s::text, %(event_chat_id)s::uuid,
                %(event_message_id)s::uuid, %(event_payload)s::text, %(event_at)s::timestamptz
           FROM platforms_platform AS platform
-         WHERE platform.id = %(event_platform_id)s::uuid AND platform.records_events AND {when}
+         CROSS JOIN LATERAL (
+               SELECT pg_advisory_xact_lock_shared({_CHAT_LOCK.format(chat_id="%(event_chat_id)s::uuid")})
+                WHERE platform.records_events
+               OFFSET 0
+               ) AS writing
+         WHERE platform.id = %(event_platform_id)s::uuid AND {{when}}
         RETURNING id, platform_id, chat_id, type, position
     ),
     queued AS (
@@ -35,7 +46,7 @@ _RECORD = """
           FROM recorded
           JOIN platforms_webhookendpoint AS endpoint
             ON endpoint.platform_id = recorded.platform_id AND endpoint.is_enabled
-           AND (endpoint.event_types = '{{}}' OR recorded.type = ANY (endpoint.event_types))
+           AND (endpoint.event_types = '{{{{}}}}' OR recorded.type = ANY (endpoint.event_types))
         RETURNING event_id
     )
 """
@@ -48,6 +59,10 @@ def event_ctes(*, when: str) -> str:
     """
     return _RECORD.format(when=when)
 
+
+# Tells whether every event of a chat whose position is given already can be seen, or never will be; and makes who
+# records another one wait until the transaction ends.
+NOBODY_WRITES = f"pg_try_advisory_xact_lock({_CHAT_LOCK})"
 
 _RECORD_ALONE = f"WITH {_RECORD.format(when='TRUE')} SELECT (SELECT count(*) FROM recorded), count(*) FROM queued"
 

@@ -69,15 +69,17 @@ def read_key(request: Request) -> str | None:
 
 
 def answer_once(
-    *, platform_id: UUID, key: str, request: Request, answer: Callable[[], Response]
+    *, platform_id: UUID, key: str, request: Request, prepare: Callable[[], None], answer: Callable[[], Response]
 ) -> Response | HttpResponse:
     """Return the answer that was kept under `key`; without one, make it with `answer` and keep it, if it is a success.
 
     What fails, or is refused, is rolled back with whatever it began, and leaves the key unused: the same request can
-    be sent again. Raises KeyInUse and KeyReused, and what `answer` raises.
+    be sent again. `prepare` does what must not hold a transaction open. Raises KeyInUse and KeyReused, and what
+    `prepare` and `answer` raise.
     """
     fingerprint = _digest(*_fingerprint_parts(request))
     key_digest = _digest(key.encode())
+    prepare()
     with transaction.atomic():
         row_id = _claim(platform_id, key_digest, fingerprint)
         if row_id is not None:

@@ -6,7 +6,7 @@ from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import Func, Q, Value
-from django.db.models.functions import Cast, Now
+from django.db.models.functions import Cast, Greatest, Now
 from rest_framework_api_key.models import AbstractAPIKey
 
 from platforms.event_types import EventType
@@ -59,6 +59,11 @@ def _rule_field(what: str) -> "models.CharField[str, str]":
         db_default=DisclosureRule.PASS.value,
         help_text="Their writer is told. A chat may have a rule of its own.",
     )
+
+
+def _as_number(transaction: Func) -> Cast:
+    """PostgreSQL turns the number of a transaction (xid8) into a bigint by way of text only."""
+    return Cast(Cast(transaction, models.TextField()), output_field=models.BigIntegerField())
 
 
 def validate_country(code: str) -> None:
@@ -282,11 +287,13 @@ class Event(models.Model):
         editable=False, db_default=Func(Value("platforms_event_position"), function="nextval")
     )
     # Positions are not committed in order. Among transactions that have all ended, this order is final: a poller that
-    # has seen an event never finds an earlier one later.
+    # has seen an event never finds an earlier one later. A transaction may have had its number long before it waited
+    # for what others did to the chat, so that its events come after the latest of those that had ended by then.
     transaction = models.BigIntegerField(
         editable=False,
-        db_default=Cast(
-            Cast(Func(function="pg_current_xact_id"), models.TextField()), output_field=models.BigIntegerField()
+        db_default=Greatest(
+            _as_number(Func(function="pg_current_xact_id")),
+            _as_number(Func(Func(function="pg_current_snapshot"), function="pg_snapshot_xmax")) - Value(1),
         ),
     )
     type = models.CharField(max_length=30, choices=EventType)

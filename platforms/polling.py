@@ -15,6 +15,14 @@ from platforms.models import Event, Platform
 # https://www.postgresql.org/docs/current/functions-info.html#FUNCTIONS-PG-SNAPSHOT
 _OLDEST_OPEN = RawSQL("pg_snapshot_xmin(pg_current_snapshot())::text::bigint", ())
 
+# Run after a restore: another PostgreSQL cluster may be at lower numbers, and would not show these events until it is
+# at theirs. Below every number that there can be, and in the order in which they were polled before.
+SHOW_RESTORED = """
+    UPDATE platforms_event AS event SET transaction = event.transaction - newest.transaction
+      FROM (SELECT max(transaction) AS transaction FROM platforms_event) AS newest
+     WHERE newest.transaction > 0
+"""
+
 
 class UnknownEvent(Exception):
     """The platform has no event of this id, and never had one as old as that."""

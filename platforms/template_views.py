@@ -21,9 +21,12 @@ from messaging.wording import BUILT_IN
 from messaging.writing import preview
 from platforms import template_schema as docs
 from platforms.api import PlatformView, platform_of
-from platforms.models import Template
+from platforms.models import Platform, Template
 from platforms.templates import LONGEST_TEMPLATE, LONGEST_VALUE, TemplateKind, list_fields, validate_template
-from proxy_project.errors import BoundedJSONParser
+from proxy_project.errors import BoundedJSONParser, Conflict
+
+# So that all of them are listed at once.
+MAX_TEMPLATES = 1000
 
 
 class SideField(serializers.ChoiceField):
@@ -147,14 +150,21 @@ class TemplatesView(TemplateView):
         summary="Save a template",
         description=docs.SAVE_TEMPLATE,
         request=SaveTemplateSerializer,
-        responses={200: TemplateSerializer, **BAD_BODY, **EVERY_ERROR},
-        examples=[docs.SAVE_TEMPLATE_REQUEST, docs.TEMPLATE],
+        responses={
+            200: TemplateSerializer,
+            409: error(f"`too_many_templates`: you have {MAX_TEMPLATES}."),
+            **BAD_BODY,
+            **EVERY_ERROR,
+        },
+        examples=[docs.SAVE_TEMPLATE_REQUEST, docs.TEMPLATE, docs.TOO_MANY_TEMPLATES],
     )
     def put(self, request: Request) -> Response:
         serializer = SaveTemplateSerializer(data=request.data)
         serializer.is_valid(raise_exception=True)
         asked, platform = serializer.validated_data, platform_of(request)
         with transaction.atomic():
+            # Of requests at the same time, each sees what the others have added.
+            Platform.objects.select_for_update(no_key=True).get(pk=platform.pk)
             template, is_new = Template.objects.update_or_create(
                 platform=platform,
                 kind=asked["kind"],
@@ -162,6 +172,8 @@ class TemplatesView(TemplateView):
                 side=asked.get("side"),
                 defaults={"text": asked["text"]},
             )
+            if is_new and Template.objects.filter(platform=platform).count() > MAX_TEMPLATES:
+                raise Conflict(f"A platform has at most {MAX_TEMPLATES} templates.", code="too_many_templates")
             by = caller_of(request)
             if is_new:
                 record(action=Action.ADDED, by=by, on=template)

@@ -52,6 +52,9 @@ class TemplateKind(TextChoices):
     STOPPED_LOOP = "stopped_loop", "texted as fast as a machine"
     STOPPED_RECIPIENT_BLOCKED = "stopped_recipient_blocked", "the counterpart was blocked"
     REPORTED = "reported", "texted REPORT"
+    NOT_APPROVED = "not_approved", "texted what the approval hook did not let pass"
+    NOT_CHECKED = "not_checked", "texted what the approval hook gave no answer about, and then texts are blocked"
+    STRANGER = "stranger", "texted a number of the platform's own, and is in no chat there"
     ATTACHMENT_WITHHELD = "attachment_withheld", "attached what could give them away"
     ATTACHMENT_MISSING = "attachment_missing", "attached what could not be fetched"
     WITHHELD_VCARD = "withheld_vcard", "mark: a contact card was withheld"
@@ -72,7 +75,8 @@ class TemplateKind(TextChoices):
 
 
 _INTRODUCTIONS = (TemplateKind.INTRODUCTION, TemplateKind.CONSENT_REQUEST)
-_FIELDS = ("name", "counterpart", "platform", "reference")
+_PLATFORM = "platform"
+_FIELDS = ("name", "counterpart", _PLATFORM, "reference")
 _FORMER = "former"
 # What gives somebody away, in words: a phone number and a link.
 _FOUND = "found"
@@ -81,6 +85,7 @@ _OTHER_FIELDS = {
     TemplateKind.DISCLOSURE_REMOVED: [_FOUND],
     TemplateKind.DISCLOSURE_BLOCKED: [_FOUND],
 }
+_ANY_METADATA = "metadata.…"
 _METADATA = re.compile(r"metadata\.[A-Za-z0-9_-]{1,40}")
 _FIELD = re.compile(r"\{([A-Za-z0-9_.-]+)\}")
 
@@ -89,8 +94,10 @@ def list_fields(kind: TemplateKind) -> list[str]:
     """Return what a template of this kind may name in braces."""
     if kind.is_mark:
         return []
+    if kind is TemplateKind.STRANGER:
+        return [_PLATFORM]
     others = _OTHER_FIELDS.get(kind, [])
-    return [*_FIELDS, *others, "metadata.…"]
+    return [*_FIELDS, *others, _ANY_METADATA]
 
 
 def find_fields(text: str) -> list[str]:
@@ -110,7 +117,8 @@ def validate_template(kind: TemplateKind, text: str) -> None:
     to opt out, as carriers expect, and one that asks, how to agree; and with long names it is not too expensive.
     """
     known = list_fields(kind)
-    unknown = [name for name in find_fields(text) if not (name in known or (known and _METADATA.fullmatch(name)))]
+    metadata = _ANY_METADATA in known
+    unknown = [name for name in find_fields(text) if not (name in known or (metadata and _METADATA.fullmatch(name)))]
     if unknown or re.search(r"[{}]", _FIELD.sub("", text)):
         fields = ", ".join(f"{{{field}}}" for field in known) or "none"
         raise ValidationError(

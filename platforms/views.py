@@ -1,5 +1,7 @@
 """The API of events and of the endpoints they are delivered to: each view translates, and makes one call down."""
 
+from contextlib import suppress
+from functools import cached_property
 from typing import Any
 from uuid import UUID
 
@@ -26,6 +28,7 @@ from platforms.endpoints import (
     TooManyEndpoints,
     add_endpoint,
     change_endpoint,
+    check_endpoint_url,
     ping,
     redeliver,
     rotate_secret,
@@ -162,6 +165,27 @@ class EndpointView(PlatformView, generics.GenericAPIView[WebhookEndpoint]):
     def get_queryset(self) -> QuerySet[WebhookEndpoint]:
         return WebhookEndpoint.objects.filter(platform=platform_of(self.request)).defer("secret", "previous_secret")
 
+    def prepare(self, request: Request) -> None:
+        url = request.data.get("url") if isinstance(request.data, dict) else None
+        if isinstance(url, str):
+            with suppress(BadUrl):
+                self.check_url(url.strip())
+
+    def check_url(self, url: str) -> None:
+        """Raise BadUrl unless `url` can be called; its host name is resolved once for each request."""
+        if url not in self._faults:
+            try:
+                check_endpoint_url(url)
+                self._faults[url] = ""
+            except BadUrl as error:
+                self._faults[url] = str(error)
+        if fault := self._faults[url]:
+            raise BadUrl(fault)
+
+    @cached_property
+    def _faults(self) -> dict[str, str]:
+        return {}
+
     def show(self, endpoints: list[WebhookEndpoint]) -> list[dict[str, Any]]:
         context = {"counts": count_by_endpoint(endpoint_ids=[endpoint.pk for endpoint in endpoints])}
         return [dict(EndpointSerializer(endpoint, context=context).data) for endpoint in endpoints]
@@ -207,7 +231,7 @@ class EndpointsView(EndpointView):
         examples=[docs.ADD_ENDPOINT_REQUEST, docs.ENDPOINT_WITH_SECRET, docs.BAD_URL, docs.TOO_MANY_ENDPOINTS],
     )
     def post(self, request: Request) -> Response:
-        serializer = NewEndpointSerializer(data=request.data)
+        serializer = NewEndpointSerializer(data=request.data, context={"check_url": self.check_url})
         serializer.is_valid(raise_exception=True)
         asked = serializer.validated_data
         try:
@@ -220,8 +244,6 @@ class EndpointsView(EndpointView):
                     is_enabled=asked.get("enabled", True),
                 )
                 record(action=Action.ADDED, by=caller_of(request), on=new.endpoint)
-        except BadUrl as error:
-            raise ValidationError({"url": [str(error)]}, code="bad_url") from None
         except TooManyEndpoints as error:
             raise Conflict(str(error), code="too_many_endpoints") from None
         return Response(self.show_with_secret(new), status=status.HTTP_201_CREATED)
@@ -250,7 +272,7 @@ class OneEndpointView(EndpointView):
     )
     def patch(self, request: Request, endpoint_id: UUID) -> Response:
         endpoint = self.get_object()
-        serializer = ChangeEndpointSerializer(data=request.data)
+        serializer = ChangeEndpointSerializer(data=request.data, context={"check_url": self.check_url})
         serializer.is_valid(raise_exception=True)
         asked = dict(serializer.validated_data)
         if "enabled" in asked:

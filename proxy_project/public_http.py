@@ -10,6 +10,7 @@ import asyncio
 import ipaddress
 import socket
 import ssl
+import threading
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -41,6 +42,8 @@ _NOT_PUBLIC = [
 ]
 _IPV6_IN_USE = ipaddress.ip_network("2000::/3")
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
+# A resolver of the system may try for half a minute.
+RESOLVE_SECONDS = 3.0
 _HEADERS = {"User-Agent": "masked-texting"}
 
 
@@ -75,15 +78,13 @@ def check_form(url: str) -> None:
 
 
 def check_url(url: str) -> None:
-    """Raise NotPublic unless `url` may be called as its name resolves now, and NoAnswer when it does not resolve."""
+    """Raise NotPublic unless `url` may be called as its name resolves now, and NoAnswer when it does not resolve.
+
+    It takes up to RESOLVE_SECONDS: not to be called within a transaction.
+    """
     parsed = _parse(url)
-    host = parsed.host or ""
-    try:
-        found = socket.getaddrinfo(host, parsed.port, type=socket.SOCK_STREAM)
-    except (OSError, UnicodeError):
-        raise NoAnswer("The host name cannot be resolved.") from None
-    for *_, address in found:
-        _require_public(str(address[0]))
+    for address in _resolve(parsed.host or "", parsed.port):
+        _require_public(address)
 
 
 def get(url: str, *, timeout_seconds: float, max_bytes: int, headers: Mapping[str, str] | None = None) -> Answer:
@@ -197,6 +198,29 @@ async def _read(response: aiohttp.ClientResponse, max_bytes: int) -> bytes:
             response.close()
             raise TooLarge(f"Its answer is larger than {max_bytes} bytes.")
     return bytes(body)
+
+
+def _resolve(host: str, port: int | None) -> list[str]:
+    """Return the addresses of a host. Raises NoAnswer, also when they are not known in time."""
+    found: list[str] = []
+    failed: list[Exception] = []
+
+    def ask() -> None:
+        try:
+            answers = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+            found.extend(str(address[0]) for *_, address in answers)
+        except (OSError, UnicodeError) as error:
+            failed.append(error)
+
+    # Nothing ends it early; a thread of its own delays neither the caller nor the end of the process.
+    thread = threading.Thread(target=ask, daemon=True)
+    thread.start()
+    thread.join(RESOLVE_SECONDS)
+    if thread.is_alive():
+        raise NoAnswer(f"The host name was not resolved within {RESOLVE_SECONDS:g} seconds. Try again later.")
+    if failed:
+        raise NoAnswer("The host name cannot be resolved.")
+    return found
 
 
 def _parse(url: str) -> URL:

@@ -7,6 +7,7 @@ for it, as none can use an empty database. What was on its way when the backup w
 import subprocess
 import sys
 import tarfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from django.core.exceptions import ImproperlyConfigured
@@ -38,7 +39,7 @@ def main(arguments: list[str]) -> int:
 
 def restore(directory: Path) -> None:
     # Not at the top: models are there once Django is set up.
-    from messaging.restoring import HOLD_RESTORED
+    from messaging.restoring import SETTLE_RESTORED
 
     if not (directory / "backup.json").is_file():
         raise BackupError(f"{directory} holds no whole backup: backup.json is missing.")
@@ -50,7 +51,7 @@ def restore(directory: Path) -> None:
         if tables := cursor.fetchone()[0]:
             raise BackupError(f"The database is not empty ({tables} tables): a backup is never restored over anything.")
     connection.close()
-    _restore_database(directory / "database.dump", HOLD_RESTORED)
+    _restore_database(directory / "database.dump", SETTLE_RESTORED)
     if media and archive.exists():
         media.mkdir(parents=True, exist_ok=True)
         with tarfile.open(archive) as files:
@@ -58,8 +59,8 @@ def restore(directory: Path) -> None:
     print(WHAT_NEXT)
 
 
-def _restore_database(dump: Path, hold: str) -> None:
-    """Fill the database and hold the texts that were on their way, in one transaction: no sender sees them before."""
+def _restore_database(dump: Path, statements: Sequence[str]) -> None:
+    """Fill the database and run `statements`, in one transaction: no sender sees the texts before they are held."""
     psql = subprocess.Popen(
         ["psql", "--no-psqlrc", "--quiet", "--single-transaction", "--set=ON_ERROR_STOP=1", "--output=/dev/null"],
         env=make_environment(), stdin=subprocess.PIPE,
@@ -68,7 +69,7 @@ def _restore_database(dump: Path, hold: str) -> None:
     try:
         run("pg_restore", "--no-owner", "--no-privileges", "--file=-", str(dump), stdout=psql.stdin)
         # The dump has emptied the search path.
-        psql.stdin.write(f"SET search_path = public;\n{hold};\n".encode())
+        psql.stdin.write(";\n".join(["SET search_path = public", *statements, ""]).encode())
     except BaseException:
         # An open transaction that ends with its connection changes nothing.
         psql.kill()

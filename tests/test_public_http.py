@@ -198,6 +198,15 @@ def test_a_name_that_does_not_resolve_is_no_answer(strict, monkeypatch):
             use("https://nowhere.example.com/")
 
 
+def test_a_name_that_resolves_too_slowly_is_no_answer(strict, monkeypatch):
+    resolved = threading.Event()
+    monkeypatch.setattr(public_http, "RESOLVE_SECONDS", 0.1)
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *args, **kwargs: resolved.wait(20) and [])
+    with pytest.raises(NoAnswer, match="not resolved within"):
+        check_url("https://slow.example.com/")
+    resolved.set()
+
+
 def test_no_error_names_an_address_of_ours(strict, monkeypatch):
     resolve(monkeypatch, ["10.1.2.3"])
     with pytest.raises(NotPublic) as caught:

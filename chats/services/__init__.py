@@ -36,6 +36,7 @@ from chats.services.numbers import (
 )
 from chats.services.reopening import VirtualNumberTaken, WasErased, reopen_chat
 from chats.services.replacing import AlreadyReplaced, replace_participant
+from chats.services.shortages import tell_of_shortages
 from chats.services.starting import ReferenceTaken, StartedChat, start_chat, start_due_chats
 from chats.services.texting import (
     HasNotStarted,
@@ -95,4 +96,5 @@ __all__ = [
     "start_chat",
     "start_due_chats",
     "tell_of_ends",
+    "tell_of_shortages",
 ]

@@ -2,10 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from uuid import UUID
 
-import structlog
 from django.conf import settings
 from django.db.models import Q
 
@@ -13,15 +12,9 @@ from chats.allocation import ChosenNumbers, CountryMatch, Seeker, choose_virtual
 from chats.countries import find_allowed_countries
 from chats.models import Chat, VirtualNumber
 from chats.phone_numbers import PhoneNumber
-from chats.pool import forecast_pool
 from chats.services.locking import Raced, hold_numbers
-from platforms.event_types import EventType
-from platforms.events import record_event
 from platforms.models import Platform
 
-log = structlog.get_logger(__name__)
-
-_TELL_AGAIN_AFTER = timedelta(days=1)
 _TAKES_CHATS = (VirtualNumber.State.ACTIVE, VirtualNumber.State.RESERVED)
 
 
@@ -132,34 +125,4 @@ def give_numbers(*, chat: Chat, seekers: Sequence[Seeker], fresh: bool, now: dat
     given = [number for number, seeker in ((chosen.first, first), (chosen.second, second)) if not seeker.keeps_number]
     if not hold_numbers(*given, platform_id=chat.platform_id):
         raise Raced
-    if is_running_out(chosen):
-        log.warning(
-            "virtual numbers are running out for a person",
-            platform=str(chat.platform_id),
-            chat=str(chat.pk),
-            numbers_left=chosen.numbers_left,
-        )
-        _tell_running_out(chat, chosen, now)
     return chosen
-
-
-def is_running_out(chosen: ChosenNumbers) -> bool:
-    """Tell whether the busier one of the two people can soon be given no virtual number any more."""
-    return chosen.numbers_left < settings.WARN_BELOW_FREE_NUMBERS
-
-
-def _tell_running_out(chat: Chat, chosen: ChosenNumbers, now: datetime) -> None:
-    """Tell the platform, and the metrics, at most once a day, in the transaction that gives the numbers."""
-    due = Q(running_out_at=None) | Q(running_out_at__lt=now - _TELL_AGAIN_AFTER)
-    if Platform.objects.filter(due, pk=chat.platform_id).update(running_out_at=now):
-        record_event(
-            platform_id=chat.platform_id,
-            type=EventType.NUMBER_RUNNING_OUT,
-            chat_id=chat.pk,
-            data={
-                "chat": {"id": chat.pk, "reference": chat.reference},
-                "active_numbers": forecast_pool(platform=chat.platform, now=now).numbers,
-                "chats_left": chosen.numbers_left,
-            },
-            now=now,
-        )

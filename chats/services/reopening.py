@@ -5,10 +5,11 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from chats.allocation import NoFreeNumber, Seeker
+from chats.allocation import ChosenNumbers, NoFreeNumber, Seeker
 from chats.events import record_chat_events
 from chats.models import Chat, Participant
-from chats.services.admission import VirtualNumberTakesNoChats, give_numbers, refuse_virtual_numbers
+from chats.phone_numbers import PhoneNumber, find_country_of
+from chats.services.admission import VirtualNumberTakesNoChats, give_numbers, refuse_countries, refuse_virtual_numbers
 from chats.services.locking import (
     Raced,
     decide_until_settled,
@@ -17,6 +18,7 @@ from chats.services.locking import (
     lock_chat,
     lock_people,
 )
+from chats.services.shortages import warn_of_shortage
 from chats.services.starting import introduce_people
 from chats.services.times import ImpossibleTime, find_idle_end, refuse_past_times
 from platforms.event_types import EventType
@@ -41,7 +43,7 @@ def reopen_chat(*, chat_id: UUID, changes: Mapping[str, Any], now: datetime) -> 
 
     `changes` may hold a new `expires_at` and `idle_timeout_seconds`. People who have never heard of the chat, since
     it ended before it started, are introduced. Raises Chat.DoesNotExist, WasErased, ImpossibleTime,
-    VirtualNumberTaken, VirtualNumberTakesNoChats, and PersonIsVirtualNumber.
+    CountryNotAllowed, VirtualNumberTaken, VirtualNumberTakesNoChats, and PersonIsVirtualNumber.
     """
 
     def decide() -> Chat:
@@ -56,8 +58,9 @@ def reopen_chat(*, chat_id: UUID, changes: Mapping[str, Any], now: datetime) -> 
         if not all(person.phone_number for person in people):
             raise WasErased("Phone numbers of this chat have been erased. Start a new chat instead.")
         _set_times(chat, changes, now)
-        _refuse_conflicts(chat, people, now)
+        given = _refuse_conflicts(chat, people, now)
         _reopen(chat, people, now)
+        warn_of_shortage(chat=chat, people=people, chosen=given, now=now)
         return chat
 
     return decide_until_settled(decide)
@@ -71,15 +74,17 @@ def _set_times(chat: Chat, changes: Mapping[str, Any], now: datetime) -> None:
         raise ImpossibleTime("expires_at", "The chat's has passed: give a later one, or null.", code="in_the_past")
 
 
-def _refuse_conflicts(chat: Chat, people: list[Participant], now: datetime) -> None:
-    """Make sure that the rule of masking and everybody's cool-down allow what was allowed once."""
-    refuse_virtual_numbers(*(person.phone_number for person in people))
+def _refuse_conflicts(chat: Chat, people: list[Participant], now: datetime) -> ChosenNumbers:
+    """Make sure that the countries, the rule of masking and everybody's cool-down allow what was allowed once."""
+    phone_numbers = [person.phone_number for person in people]
+    refuse_countries(chat.platform, *(PhoneNumber(e164=each, country=find_country_of(each)) for each in phone_numbers))
+    refuse_virtual_numbers(*phone_numbers)
     numbers = [person.virtual_number_id for person in people]
     if not hold_numbers(*numbers, platform_id=chat.platform_id):
         raise VirtualNumberTakesNoChats("The chat's virtual number takes no new chats. Start a new chat instead.")
     seekers = [Seeker(phone_digest=bytes(person.phone_digest), number_id=person.virtual_number_id) for person in people]
     try:
-        give_numbers(chat=chat, seekers=seekers, fresh=False, now=now)
+        return give_numbers(chat=chat, seekers=seekers, fresh=False, now=now)
     except NoFreeNumber:
         raise VirtualNumberTaken from None
 

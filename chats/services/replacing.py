@@ -18,6 +18,7 @@ from chats.services.admission import (
     refuse_virtual_numbers,
 )
 from chats.services.locking import HasEnded, Raced, decide_until_settled, find_people, lock_chat, lock_people
+from chats.services.shortages import warn_of_shortage
 from messaging.withdrawals import REPLACED, withdraw_texts
 from proxy_project.encryption import digest_number
 
@@ -91,6 +92,7 @@ def replace_participant(
             awaits_consent=chat.platform.asks_confirmation,
         )
         _replace(chat, leaving, joining, counterpart, now)
+        warn_of_shortage(chat=chat, people=(joining, counterpart), chosen=given, now=now)
         return chat
 
     return decide_until_settled(decide)

@@ -24,6 +24,7 @@ from chats.services.admission import (
 )
 from chats.services.ending import EXPIRED, end_locked_chats
 from chats.services.locking import decide_until_settled, lock_people
+from chats.services.shortages import warn_of_shortage
 from chats.services.times import find_idle_end, refuse_past_times, refuse_wrong_order
 from platforms.event_types import EventType
 from platforms.models import Platform
@@ -151,7 +152,7 @@ def _create(
     ]
     given = give_numbers(chat=chat, seekers=seekers, fresh=choice.fresh, now=now)
     chat.save(force_insert=True)
-    return Participant.objects.bulk_create(
+    participants = Participant.objects.bulk_create(
         Participant(
             chat=chat,
             position=position,
@@ -167,6 +168,8 @@ def _create(
             zip(people, digests, (given.first, given.second), strict=True), start=1
         )
     )
+    warn_of_shortage(chat=chat, people=participants, chosen=given, now=now)
+    return participants
 
 
 def _find_by_reference(platform: Platform, reference: str, digests: Iterable[bytes]) -> Chat | None:

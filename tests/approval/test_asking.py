@@ -14,7 +14,7 @@ from messaging.approvals import PER_PLATFORM, SKIP_AFTER_FAILURES, claim_questio
 from messaging.claims import claim_texts
 from messaging.models import Approval, Message
 from platforms.approval import remove_hook, rotate_hook_secret, set_hook
-from platforms.models import ApprovalHook, Event
+from platforms.models import ApprovalHook, Event, Template
 from tests.approval.helpers import (
     RELAY,
     answering,
@@ -97,6 +97,20 @@ class TestTheAnswer:
         assert relay.segments == 2
         shown = api.get(f"/chats/{chat.pk}/messages").json()["results"]
         assert {each["text"] for each in shown} == {"call me on …", "x" * 200}
+
+    def test_the_writer_is_told_in_their_language_and_in_the_platforms_words(self, platform, chat, hook, approver):
+        approver.always({"action": "block"})
+        Participant.objects.update(language="es")
+        receive()
+        ask()
+        Template.objects.create(platform=platform, kind="not_approved", language="es", text="{counterpart} no lo lee.")
+        Message.objects.filter(kind="auto_reply").update(once_key=None)
+        receive(id="again")
+        ask()
+        assert [words for _, words in read_answers()] == [
+            "Su mensaje no se ha reenviado: el servicio que les pone en contacto no lo permite.",
+            "Omar no lo lee.",
+        ]
 
     @pytest.mark.parametrize("answer", [{"action": "block"}, {"action": "block", "reason": "no addresses"}])
     def test_block_leaves_no_relay_and_tells_the_writer_and_the_platform(self, platform, chat, hook, approver, answer):

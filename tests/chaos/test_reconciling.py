@@ -11,14 +11,14 @@ from chaos.disturbing import make_plan
 from chaos.log import Event, Log, Row
 from chaos.people import Chat, Written
 from chaos.receiver import Received
-from chaos.reconciling import count_overtaking, reconcile
+from chaos.reconciling import reconcile
 from tests.factories import ALICE, OMAR, SARA, VIRTUAL_NUMBER
 
 CHAT = Chat("chat", "chaos-0", VIRTUAL_NUMBER, (SARA, OMAR))
 
 
 def _make_event(at: int, type: str, of: str | None) -> Event:
-    return Event(f"event-{at}", at, type, "chat", of, 0.0, transaction=at, began_at=at, committed_at=at + 0.5)
+    return Event(f"event-{at}", at, type, "chat", of, 0.0)
 
 
 class Story:
@@ -135,17 +135,8 @@ def test_an_event_may_come_again_before_the_next_one() -> None:
     assert story.reconcile() == []
 
 
-def test_events_of_transactions_at_the_same_time_may_come_in_any_order() -> None:
+def test_events_of_one_chat_come_in_the_order_of_their_positions() -> None:
     story = Story()
-    story.events[3] = replace(story.events[3], committed_at=4.2)
-    story.received[3:5] = reversed(story.received[3:5])
-    assert story.reconcile() == []
-    assert count_overtaking(story.events, story.received) == 1
-
-
-def test_events_of_one_transaction_come_in_its_order() -> None:
-    story = Story()
-    story.events[3] = replace(story.events[3], transaction=4, committed_at=4.5)
     story.received[3:5] = reversed(story.received[3:5])
     assert story.reconcile() == ["event event-3 of chat chat came after a later one"]
 

@@ -13,6 +13,7 @@ from chats.models import Chat, Participant, VirtualNumber
 from chats.services import end_chat, end_expired_chats, start_due_chats
 from messaging import wording
 from messaging.models import Message
+from platforms.models import Platform
 from tests.chats.helpers import body, errors
 from tests.factories import ALICE, BOB, OMAR, SARA, make_chat, make_pool
 from tests.messaging.payloads import IMAGE, mms, sms
@@ -341,6 +342,17 @@ class TestReopen:
             text(text="two")
             assert api.post(f"/chats/{chat.pk}/reopen").status_code == 200
         assert [told for _, told in read_answers()] == [wording.CHAT_HAS_ENDED] * 2
+
+    def test_countries_that_are_not_texted_any_more_are_refused(self, api, platform, virtual_number):
+        chat = make_chat(platform)
+        end_chat(chat_id=chat.pk, reason="x", now=timezone.now())
+        platform.allowed_countries = ["MX"]
+        platform.save()
+        response = api.post(f"/chats/{chat.pk}/reopen")
+        assert (response.status_code, errors(response)) == (409, [("country_not_allowed", None)])
+        assert Chat.objects.get().status == "ended"
+        Platform.objects.update(allowed_countries=["US"])
+        assert api.post(f"/chats/{chat.pk}/reopen").status_code == 200
 
     def test_an_end_that_has_passed_needs_a_new_one(self, api, platform, virtual_number):
         chat = make_chat(platform, expires_at=in_(hours=1))

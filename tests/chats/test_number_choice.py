@@ -7,6 +7,7 @@ from django.utils import timezone
 
 from chats.models import Chat, Participant, VirtualNumber
 from chats.services import NumberChoice, VirtualNumberInUse, change_number_state, end_chat
+from platforms.models import Platform
 from proxy_project.encryption import digest_number
 from tests.chats.helpers import body, errors
 from tests.factories import (
@@ -258,6 +259,36 @@ class TestListOfVirtualNumbers:
         left = api.get("/virtual-numbers").json()["forecast"]["chats_left_for_busiest_person"]
         opened = [api.post("/chats", body(SARA, f"+1415555013{n}")).status_code for n in range(5)]
         assert left == opened.count(201) == 3
+
+    def test_the_forecast_counts_what_people_hold_by_chats_of_others(self, api, platform, other_platform):
+        make_pool(5)
+        make_chat(platform, (SARA, OMAR))
+        for person in (ALICE, BOB):
+            make_chat(other_platform, (SARA, person))
+        ended = make_chat(other_platform, (SARA, CHARLIE))
+        end_chat(chat_id=ended.pk, reason="x", now=timezone.now())
+        forecast = api.get("/virtual-numbers").json()["forecast"]
+        opened = [api.post("/chats", body(SARA, f"+1415555013{n}")).status_code for n in range(5)]
+        assert (forecast["held_by_busiest_person"], opened.count(201)) == (4, 1)
+        assert forecast["chats_left_for_busiest_person"] == 1
+
+    def test_what_somebody_cools_down_from_counts_as_long_as_the_platform_of_that_chat_says(
+        self, api, platform, other_platform
+    ):
+        make_pool(2)
+        make_chat(platform, (SARA, OMAR))
+        ended = make_chat(other_platform, (SARA, ALICE))
+        end_chat(chat_id=ended.pk, reason="x", now=timezone.now())
+        assert api.get("/virtual-numbers").json()["forecast"]["chats_left_for_busiest_person"] == 0
+        Platform.objects.filter(pk=other_platform.pk).update(cool_down_hours=0)
+        assert api.get("/virtual-numbers").json()["forecast"]["chats_left_for_busiest_person"] == 1
+        assert api.post("/chats", body(SARA, BOB)).status_code == 201
+
+    @pytest.mark.parametrize("flag", ["missing_since", "unlinked_since"])
+    def test_the_forecast_promises_no_number_that_has_a_problem(self, api, platform, flag):
+        number, *_ = make_pool(3)
+        VirtualNumber.objects.filter(pk=number.pk).update(**{flag: timezone.now()})
+        assert api.get("/virtual-numbers").json()["forecast"]["numbers"] == 2
 
     def test_it_comes_in_pages_and_costs_as_much_whatever_it_shows(self, api, platform, django_assert_max_num_queries):
         make_pool(7)

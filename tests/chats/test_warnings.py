@@ -1,14 +1,16 @@
 """What platforms are told before it is too late: chats that will end, numbers that run out or have a problem."""
 
+import json
 from datetime import timedelta
 from functools import partial
 
 import pytest
 from django.utils import timezone
 
-from chats.models import Chat
+from chats.models import Chat, Participant, VirtualNumber
 from chats.number_sync import sync_virtual_numbers
-from chats.services import end_chat, tell_of_ends
+from chats.pool import look_at_pools
+from chats.services import NumberChoice, end_chat, tell_of_ends, tell_of_shortages
 from messaging.gateways import OwnedNumber
 from platforms.models import Event, Platform
 from tests.chats.helpers import at_once, body
@@ -28,6 +30,17 @@ from tests.factories import (
 # Later than any of these tests ends: what is told is given its time.
 NOW = timezone.now() + timedelta(hours=6)
 MINUTE = timedelta(minutes=1)
+
+
+def people_told():
+    """Return the phone numbers of those whom each event names."""
+    named = [json.loads(event.payload)["participants"] for event in told("number.running_out")]
+    return [[Participant.objects.get(pk=pk).phone_number for pk in each] for each in named]
+
+
+def look():
+    look_at_pools(now=timezone.now())
+    return tell_of_shortages(now=timezone.now())
 
 
 def told(type):
@@ -119,14 +132,50 @@ class TestNumbersThatRunOut:
             '"active_numbers": 3, "chats_left": 1}'
         )
 
-    def test_once_a_day(self, platform):
+    def test_each_person_once_a_day_by_their_participant(self, platform):
         make_pool(3)
         for person in (OMAR, ALICE, BOB):
             make_chat(platform, (SARA, person))
-        assert len(told("number.running_out")) == 1
-        Platform.objects.update(running_out_at=timezone.now() - timedelta(days=1, seconds=1))
+        assert people_told() == [[SARA]]
         make_chat(platform, (OMAR, ALICE))
-        assert len(told("number.running_out")) == 2
+        assert people_told()[1:] == [[OMAR, ALICE]]
+        Participant.objects.update(running_out_at=timezone.now() - timedelta(days=1, seconds=1))
+        make_chat(platform, (OMAR, BOB))
+        assert people_told()[2:] == [[OMAR, BOB]]
+
+    def test_who_needs_a_number_of_their_country_has_those_left_only(self, api, platform):
+        for country, number in (("MX", "+14155550111"), ("US", "+14155550112"), ("US", "+14155550113")):
+            make_virtual_number(number, country=country)
+        make_virtual_number("+14155550114", country="US", missing_since=timezone.now())
+        make_chat(platform, (SARA, OMAR))
+        assert people_told() == []
+        asked = body(ALICE, BOB)
+        asked["participants"][0]["country_match"] = "require"
+        assert api.post("/chats", asked).status_code == 201
+        assert people_told() == [[ALICE]]
+        assert told("number.running_out")[0].payload.endswith('"active_numbers": 3, "chats_left": 1}')
+
+    @pytest.mark.parametrize(
+        "out_of_use", [{"state": "draining"}, {"state": "retired"}, {"missing_since": NOW}, {"unlinked_since": NOW}]
+    )
+    def test_the_busiest_person_is_told_of_when_numbers_go_out_of_use(self, platform, out_of_use):
+        numbers = make_pool(4)
+        for person in (OMAR, ALICE):
+            make_chat(platform, (SARA, person), choice=NumberChoice(named=str(numbers.pop(0).pk)))
+        assert look() == 0
+        VirtualNumber.objects.filter(pk=numbers[0].pk).update(**out_of_use)
+        assert [look(), look()] == [1, 0]
+        assert people_told() == [[SARA]]
+        [event] = told("number.running_out")
+        assert event.payload.endswith('"active_numbers": 3, "chats_left": 1}')
+
+    def test_somebody_who_keeps_a_number_is_left_as_many_as_before(self, api, platform):
+        make_pool(3)
+        chat = make_chat(platform, (SARA, OMAR))
+        omar = chat.participants.get(position=2)
+        answer = api.post(f"/chats/{chat.pk}/participants/{omar.pk}/replace", {"phone_number": ALICE})
+        assert answer.status_code == 200, answer.json()
+        assert people_told() == []
 
     def test_a_chat_that_cannot_be_leaves_nothing_told(self, api, platform):
         assert api.post("/chats", body(SARA, OMAR)).status_code == 409
@@ -145,14 +194,14 @@ class TestNumbersThatRunOut:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_chats_that_start_at_once_tell_of_it_once(settings):
+def test_chats_that_start_at_once_tell_of_each_person_once(settings):
     settings.WARN_BELOW_FREE_NUMBERS = 9
     platform = make_platform(records_events=True)
     make_pool(6)
     pairs = [(SARA, OMAR), (ALICE, BOB), (SARA, ALICE), (OMAR, BOB), (SARA, BOB), (OMAR, ALICE)]
     at_once([partial(make_chat, platform, pair) for pair in pairs])
     assert Chat.objects.count() == 6
-    assert len(told("number.running_out")) == 1
+    assert sorted(person for people in people_told() for person in people) == sorted([SARA, OMAR, ALICE, BOB])
 
 
 class Account:

@@ -1,5 +1,6 @@
 """The API of events and webhook endpoints."""
 
+import socket
 import threading
 from datetime import timedelta
 from uuid import UUID, uuid4
@@ -92,6 +93,36 @@ class TestEndpoints:
             api.patch(f"/webhook-endpoints/{added['id']}", {"url": url}),
         ):
             assert (response.status_code, errors(response)) == (400, [("bad_url", "url")])
+
+    @pytest.mark.django_db(transaction=True)
+    @pytest.mark.parametrize("headers", [{}, {"Idempotency-Key": "one"}])
+    @pytest.mark.parametrize("call", ["add", "change", "set hook"])
+    def test_its_name_is_resolved_once_and_within_no_transaction(self, api, monkeypatch, headers, call):
+        """A name may take seconds; a transaction with a number would keep everybody's events from being polled."""
+        added = add(api)
+        real, asked = socket.getaddrinfo, []
+
+        def resolve(host, *args, **kwargs):
+            if host != "hooks.example.com":
+                return real(host, *args, **kwargs)
+            with connection.cursor() as cursor:
+                cursor.execute(
+                    "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
+                    " AND backend_type = 'client backend' AND backend_xid IS NOT NULL"
+                )
+                asked.extend(cursor.fetchone())
+            connection.close()
+            return real("127.0.0.1", *args, **kwargs)
+
+        monkeypatch.setattr(socket, "getaddrinfo", resolve)
+        url = {"url": "http://hooks.example.com/events"}
+        response = {
+            "add": lambda: api.post("/webhook-endpoints", url, headers=headers),
+            "change": lambda: api.patch(f"/webhook-endpoints/{added['id']}", url, headers=headers),
+            "set hook": lambda: api.put("/approval-hook", url | {"default": "block"}, headers=headers),
+        }[call]()
+        assert response.status_code in (200, 201)
+        assert asked == [0]
 
     def test_one_within_our_network_is_refused_at_delivery_too(self, api, platform, settings):
         with Receiver() as receiver:

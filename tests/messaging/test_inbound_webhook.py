@@ -4,9 +4,10 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
-from chats.models import Chat
+from chats.models import Chat, VirtualNumber
 from chats.services import end_chat
 from messaging import wording
+from platforms.models import Platform, Template
 from tests.factories import (
     ALICE,
     BOB,
@@ -283,6 +284,23 @@ def test_a_stranger_is_answered_once_a_day_and_number_when_there_is_a_reply(
     time_machine.move_to("2026-03-02T00:00:00Z", tick=False)
     text(client, from_=STRANGER[1:])
     assert len(read_outbound()) == 4
+
+
+@pytest.mark.parametrize("setting", ["", REPLY])
+@pytest.mark.parametrize(
+    ("language", "owned", "said"),
+    [("en", True, "This is Rides."), ("en-GB", True, "This is Rides."), ("es", True, ""), ("en", False, "")],
+)
+def test_on_a_number_that_one_platform_owns_its_template_answers_strangers(
+    client, platform, settings, virtual_number, setting, language, owned, said
+):
+    settings.STRANGER_REPLY = setting
+    Template.objects.create(platform=platform, kind="stranger", language="en", text="This is {platform}.")
+    Platform.objects.update(language=language)
+    VirtualNumber.objects.update(platform=platform if owned else None)
+    for _ in range(2):
+        text(client, from_=STRANGER[1:])
+    assert [row.body for row in read_outbound()] == [said or setting] * bool(said or setting)
 
 
 @pytest.mark.parametrize(

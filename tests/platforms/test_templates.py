@@ -16,7 +16,7 @@ from messaging.models import Message
 from messaging.segments import measure
 from messaging.wording import BUILT_IN, NAMELESS, name_found
 from platforms.models import Platform, Template
-from platforms.templates import TemplateKind, find_fields, validate_template
+from platforms.templates import TemplateKind, find_fields, list_fields, validate_template
 from tests.chats.helpers import body, errors
 from tests.factories import ALICE, OMAR, SARA
 from tests.messaging.media import NEVER, fetch, receive
@@ -206,7 +206,8 @@ class TestAPlatformsOwn:
 
     def test_each_kind_of_answer_can_be_worded(self, api, virtual_number, media_storage):
         for kind in TemplateKind:
-            own = f"Own {kind} STOP" if kind.is_mark else f"Own {kind} for {{name}} STOP"
+            named = "name" in list_fields(kind)
+            own = f"Own {kind} for {{name}} STOP" if named else f"Own {kind} STOP"
             save(api, kind, f"{own} YES" if kind is TemplateKind.CONSENT_REQUEST else own)
         chat = start(api)
         omar = chat.participants.get(position=2)
@@ -325,11 +326,25 @@ class TestSaving:
         assert errors(put(api, "chat_ended", "x" * 161)) == [("too_many_segments", "text")]
         save(api, "chat_ended", "x" * 160)
 
+    @pytest.mark.parametrize("text", ["Hi {name}", "Hi {metadata.a}", "Hi {reference}"])
+    def test_of_strangers_nothing_is_known(self, api, text):
+        assert errors(put(api, "stranger", text)) == [("unknown_template_field", "text")]
+        save(api, "stranger", "This is {platform}.")
+
+    def test_there_are_a_thousand_at_most(self, api, platform, monkeypatch):
+        monkeypatch.setattr("platforms.template_views.MAX_TEMPLATES", 2)
+        for kind in ("closing", "help"):
+            save(api, kind, "Bye.")
+        assert errors(put(api, "chat_ended", "Over.")) == [("too_many_templates", None)]
+        save(api, "help", "Ask us.")
+        assert len(api.get("/templates").json()["results"]) == 2
+
     def test_what_there_is_to_word_is_listed(self, api):
         kinds = {one["kind"]: one for one in api.get("/templates").json()["kinds"]}
         assert kinds.keys() == set(TemplateKind.values)
         assert kinds["chat_ended"]["wordings"]["en"] == [wording.CHAT_HAS_ENDED]
-        assert kinds["closing"]["wordings"] == {}
+        assert kinds["closing"]["wordings"] == kinds["stranger"]["wordings"] == {}
+        assert kinds["stranger"]["fields"] == ["platform"]
         assert "former" in kinds["replacement"]["fields"]
 
 
@@ -362,6 +377,13 @@ class TestPreview:
         assert api.post("/templates/preview", asked).json()["text"] == "Fin."
         nothing = api.post("/templates/preview", {"kind": "closing"}).json()
         assert (nothing["text"], nothing["segments"]) == ("", 0)
+
+    def test_to_strangers_it_is_what_the_operator_has_set(self, api, settings):
+        settings.STRANGER_REPLY = "This number takes no texts."
+        asked = {"kind": "stranger", "language": "es"}
+        assert api.post("/templates/preview", asked).json()["text"] == "This number takes no texts."
+        save(api, "stranger", "Somos {platform}.", language="es")
+        assert api.post("/templates/preview", asked).json()["text"] == "Somos Rides."
 
 
 def test_a_starting_chat_finds_a_platform_without_templates_as_it_was(api, virtual_number):

@@ -17,6 +17,13 @@ PROGRAMS = Path(_SPEC.submodule_search_locations[0]) / "pginstall18" / "bin" if 
 PATH = {"PATH": f"{PROGRAMS}{os.pathsep}{os.environ['PATH']}"}
 
 
+def poll(service: Service, after: str = "") -> list[str]:
+    """Return the ids of the events that the platform sees, after one that it knows."""
+    status, page = service.call("GET", f"/events?after={after}" if after else "/events")
+    assert status == 200, page
+    return [event["id"] for event in page["results"]]
+
+
 def find_arrived(service: Service, handset: str) -> list[str]:
     texts = [text for text in service.simulator.texts() if text["direction"] == "to_handset"]
     return [text["text"] for text in texts if text["handset"] == handset]
@@ -24,6 +31,7 @@ def find_arrived(service: Service, handset: str) -> list[str]:
 
 @pytest.mark.skipif("@:5432" not in os.environ["DATABASE_URL"], reason="pg_dump has to be of the server's version")
 def test_a_backup_is_restored_and_the_service_goes_on(service: Service, tmp_path: Path) -> None:
+    assert poll(service) == []
     [number] = service.start_chat((SARA, ""), (OMAR, ""))["virtual_numbers"]
     service.wait_until_sent()
     service.simulator.wait_until_quiet()
@@ -32,6 +40,10 @@ def test_a_backup_is_restored_and_the_service_goes_on(service: Service, tmp_path
     assert service.terminate("sender") == 0
     service.simulator.text(SARA, number, "on its way")
     service.simulator.wait_until_quiet()
+    wait_until(lambda: len(poll(service)) == 4, waiting_for="the start, two introductions and the text to be told of")
+    told = poll(service)
+    # It is restored where transactions have lower numbers, as in a new cluster.
+    service.query("UPDATE platforms_event SET transaction = transaction + 1000000")
 
     backup = tmp_path / "backup"
     done = service.run(str(ROOT / "scripts" / "backup"), str(backup), **PATH)
@@ -61,6 +73,10 @@ def test_a_backup_is_restored_and_the_service_goes_on(service: Service, tmp_path
     service.wait_until_sent()
     assert find_arrived(service, OMAR) == [*before[OMAR], "after the restore"]
     assert find_arrived(service, SARA) == [*before[SARA], "indeed"]
+
+    assert poll(service)[:4] == told
+    assert poll(service, told[0])[:3] == told[1:]
+    wait_until(lambda: len(poll(service, told[-1])) == 4, waiting_for="two texts and their receipts to be told of")
 
     settle = [sys.executable, "manage.py", "settle_restored_texts"]
     assert service.run(*settle, "--fail").stdout == "0 sent, 1 failed\n"

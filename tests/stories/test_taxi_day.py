@@ -18,6 +18,8 @@ from tests.harness.simulator import wait_until
 BOOKING = [{"phone_number": SARA, "name": "Sara"}, {"phone_number": OMAR, "name": "Omar"}]
 CLOSING_TEXT = "Thank you for riding with us."
 AT_THE_GATE = "Your white car is at the blue gate."
+# What the simulator charges for a segment.
+PRICE_OUT, PRICE_IN = Decimal("0.0072"), Decimal("0.0057")
 RIDE_IS_OVER = "Your ride with {platform} is over. For lost items, call the office."
 LOST = "I left my umbrella in your car"
 
@@ -55,6 +57,7 @@ def test_a_taxi_firms_day(service: Service, texting: Texting, tmp_path: Path) ->
         service.simulator.wait_until_quiet()
         events = wait_for_all_events(texting, receiver)
         check_the_events(chat, events)
+        check_the_order_of_webhooks(service)
         check_the_books(service, texting)
         check_the_usage(service, texting)
         check_the_logs(service)
@@ -175,6 +178,17 @@ def check_the_events(chat: dict[str, Any], events: list[dict[str, Any]]) -> None
     assert {event["data"]["chat"]["id"] for event in events} == {chat["id"]}
 
 
+def check_the_order_of_webhooks(service: Service) -> None:
+    """Of a chat each is taken before the next one comes, also where the receiver was down or refused them."""
+    taken = service.query(
+        "SELECT array_agg(position ORDER BY delivered_at) FROM platforms_eventdelivery WHERE status = 'delivered'"
+        " AND chat_id IS NOT NULL GROUP BY chat_id"
+    )
+    assert taken
+    for (positions,) in taken:
+        assert len(positions) > 10 and positions == sorted(positions)
+
+
 def check_the_books(service: Service, texting: Texting) -> None:
     """What the platform can read of every text is what the carrier counted."""
     carried = [text for text in service.simulator.texts() if text["direction"] == "to_handset"]
@@ -200,6 +214,11 @@ def check_the_usage(service: Service, texting: Texting) -> None:
     assert total["outbound"]["by_status"] == {"delivered": len(to_people)}
     assert total["outbound"]["segments"] == sum(text["segments"] for text in to_people)
     assert total["inbound"]["texts"] == len(from_people)
+    assert total["inbound"]["segments"] == sum(text["segments"] for text in from_people)
+    for side, segment, texts in (("inbound", PRICE_IN, from_people), ("outbound", PRICE_OUT, to_people)):
+        [price] = total[side]["prices"]
+        charged = segment * sum(text["segments"] for text in texts)
+        assert (price["currency"], Decimal(price["amount"])) == ("EUR", charged)
     messages = (message for chat in texting.list_chats() for message in texting.list_messages(chat["id"]))
     paid = sum(Decimal(message["price"]) for message in messages if message["direction"] == "out")
     assert [Decimal(price["amount"]) for price in total["outbound"]["prices"]] == [paid]

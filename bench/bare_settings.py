@@ -4,5 +4,4 @@ from proxy_project.settings import *  # noqa: F403
 
 ROOT_URLCONF = "bench.bare"
 WSGI_APPLICATION = "bench.bare.application"
-INSTALLED_APPS = []
 MIDDLEWARE = []

@@ -22,17 +22,17 @@ class Inbound:
     request: bytes
 
 
-def make_inbounds(people: list[Person], count: int) -> list[Inbound]:
+def make_inbounds(people: list[Person], count: int, path: str = "/webhooks/inbound") -> list[Inbound]:
     """Make `count` texts, from each of `people` in turn."""
     signer = WebhookSigner(
         api_key=settings.VONAGE_API_KEY,
         application_id=settings.VONAGE_APPLICATION_ID,
         secret=settings.VONAGE_SIGNATURE_SECRET,
     )
-    return [_make_inbound(people[index % len(people)], signer) for index in range(count)]
+    return [_make_inbound(people[index % len(people)], signer, path) for index in range(count)]
 
 
-def _make_inbound(person: Person, signer: WebhookSigner) -> Inbound:
+def _make_inbound(person: Person, signer: WebhookSigner, path: str) -> Inbound:
     gateway_id = str(uuid.uuid4())
     text = Text(
         seq=0,
@@ -46,5 +46,5 @@ def _make_inbound(person: Person, signer: WebhookSigner) -> Inbound:
         segments=1,
     )
     body = make_inbound_body(text, {})
-    request = post(path="/webhooks/inbound", body=body, authorization=signer.sign(body) or "")
+    request = post(path=path, body=body, authorization=signer.sign(body) or "")
     return Inbound(gateway_id, text.text, request)

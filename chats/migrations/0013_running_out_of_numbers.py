@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('chats', '0011_number_health'),
+        ('chats', '0012_number_at_gateway'),
     ]
 
     operations = [

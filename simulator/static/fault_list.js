@@ -34,8 +34,9 @@ export const GROUPS = [
   ]],
   ["Receipts", [
     ["final_status", "End texts as", {
-      main: { key: "status", values: ["rejected", "undeliverable", "delivered"] },
-      extras: [{ key: "error_code", label: "with error", pattern: "[0-9]{1,6}", suggest: [1000, 1170, 1210, 1240, 1331, 1360, 1420, 1460, 1490] }],
+      hint: "the last four in the SMS API’s format only",
+      main: { key: "status", values: ["rejected", "undeliverable", "delivered", "expired", "failed", "buffered", "unknown"] },
+      extras: [{ key: "error_code", label: "with error", pattern: "[0-9]{1,6}", suggest: [1000, 1070, 1170, 1210, 1240, 1331, 1360, 1420, 1460, 1490] }],
     }],
     ["partial_segments", "Confirm some segments only", {
       hint: "and end as rejected, 1490",

@@ -113,6 +113,7 @@ const SPANISH = {
   "Accept with an empty answer": "Aceptar con una respuesta vacía",
   "Receipts": "Acuses de recibo",
   "End texts as": "Terminar los mensajes como",
+  "the last four in the SMS API’s format only": "los cuatro últimos solo en el formato de la API de SMS",
   "with error": "con el error",
   "Confirm some segments only": "Confirmar solo algunos segmentos",
   "and end as rejected, 1490": "y terminar como rejected, 1490",

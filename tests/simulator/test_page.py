@@ -386,7 +386,8 @@ _SAID = """() => {
 }"""
 # What is called the same in every language: values of the wire, names of formats, and the example.
 _SAME = re.compile(
-    r"API|curl .*|make run|RST|FIN|GET|FORM|JSON|Retry-After|delivered|submitted|rejected|undeliverable|inbound|status"
+    r"API|curl .*|make run|RST|FIN|GET|FORM|JSON|Retry-After|inbound|status"
+    r"|delivered|submitted|rejected|undeliverable|expired|failed|buffered|unknown"
     r"|md5hash|md5|sha\d+|in order|shuffled|missing|doubled|original|nothing|none|all|last|send"
     r"|[\d.+−]+ (ms|s|min|h|B|kB|MB)"
     r"|(text|application|image)/[a-z+-]+|\d+ MB",

@@ -89,15 +89,19 @@ def phone_numbers() -> Iterator[str]:
 
     First those that are set aside for fiction, 555-0100 to 555-0199 in each area.
     """
-    areas = [
-        area
-        for area in range(201, 990)
-        if phonenumbers.region_code_for_number(phonenumbers.parse(f"+1{area}5550100")) == "US"
-    ]
+    areas = [area for area in range(201, 990) if _is_area(area)]
     for area in areas:
         yield from (f"+1{area}555{line:04}" for line in range(100, 200))
     for area in areas:
         yield from (f"+1{area}555{line:04}" for line in range(200, 10_000))
+
+
+def _is_area(area: int) -> bool:
+    number = phonenumbers.parse(f"+1{area}5550100")
+    return (
+        phonenumbers.region_code_for_number(number) == "US"
+        and phonenumbers.number_type(number) == phonenumbers.PhoneNumberType.FIXED_LINE_OR_MOBILE
+    )
 
 
 def seed(plan: Plan, *, now: datetime, say: Say) -> Seeded:

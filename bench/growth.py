@@ -16,6 +16,7 @@ from bench.load import Address
 from bench.stack import HOST, Stack, find_free_port
 from bench.world import MESSAGES_PER_SECOND, Person, tidy_database
 from chats.models import Participant, VirtualNumber
+from chats.pool import look_at_pools
 from desk.seeding import DAYS, Plan, phone_numbers, seed
 from platforms.models import Event, Platform
 from proxy_project.encryption import encrypt
@@ -93,6 +94,7 @@ def grow(stack: Stack, chats: int) -> Grown:
     with connection.cursor() as cursor:
         cursor.execute(_FILL_EVENTS, {"count": chats, "payload": encrypt(_PAYLOAD), "at_once": _EVENTS_PER_TRANSACTION})
         cursor.execute("VACUUM (ANALYZE) platforms_event")
+    look_at_pools(now=timezone.now())
     tidy_database()
     web = (HOST, find_free_port())
     stack.start_gunicorn(f"web with {chats}", "proxy_project.wsgi", port=web[1], path="/healthz")

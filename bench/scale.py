@@ -17,6 +17,7 @@ from bench.growth import Grown, grow
 from bench.inbound import make_inbounds
 from bench.load import percentile, post, run_load
 from bench.plans import write_plans
+from bench.retention import measure_retention
 from bench.stack import Stack
 from bench.table import BenchError, Row
 from bench.world import tidy_database
@@ -50,6 +51,7 @@ def measure_scale(stack: Stack, *, sizes: Sequence[int], plans: Path | None, sca
     for size in sizes[1:]:
         large = grow(stack, size)
         rows += _compare(stack, first, large, rounds)
+        rows += measure_retention(stack, large)
         stack.stop(f"web with {size}")
         if plans and size == sizes[-1]:
             large.use()
@@ -103,8 +105,9 @@ def format_curve(rows: Sequence[Row]) -> str:
     """Return a line for each request, with its median at each size in milliseconds and how often that is the first."""
     curve: dict[str, dict[str, Row]] = {}
     for row in rows:
-        name, percent, size = row.figure.rsplit(", ", 2) if row.figure.count(", ") > 1 else (row.figure, "", "")
-        if percent == "p50":
+        name, _, rest = row.figure.rpartition(", p50, ")
+        size = rest
+        if name and row.target:
             curve.setdefault(name, {})[size] = row
     sizes = list(dict.fromkeys(size for each in curve.values() for size in each))
     lines = ["| ms, median | " + " | ".join(sizes) + " |", "|---|" + "---:|" * len(sizes)]

@@ -369,13 +369,13 @@ def _claim_probe() -> list[Claim]:
 
 
 _NEXT_DUE = f"""
-    {_BUSY}
+    {_SOME_BUSY}
     SELECT extract(epoch FROM min(GREATEST(
                first.due_at, number.next_send_at,
                (SELECT CASE WHEN paused_at IS NOT NULL THEN GREATEST(probe_at, paced_at) ELSE paced_at END
                   FROM (SELECT *, CASE WHEN %(is_paced)s THEN next_send_at END AS paced_at
                           FROM messaging_gatewayaccount WHERE name = '{ACCOUNT}') AS account)
-           )) - now())::float
+           )) - now())::float, count(*)
       FROM busy
       JOIN chats_virtualnumber AS number ON number.id = busy.number_id
      CROSS JOIN LATERAL (
@@ -387,9 +387,15 @@ _NEXT_DUE = f"""
 
 
 def seconds_until_due() -> float | None:
-    """Return in how many seconds the next queued text may be sent, at the earliest; None when none is queued."""
-    is_paced = bool(settings.VONAGE_MESSAGES_PER_SECOND)
-    seconds: float | None = execute_planned(_NEXT_DUE, {"is_paced": is_paced})[0][0]
+    """Return in how many seconds the next queued text may be sent, at the earliest; None when none is queued.
+
+    Where something may be sent now on the numbers that are looked at, the others are not asked.
+    """
+    params = {"is_paced": bool(settings.VONAGE_MESSAGES_PER_SECOND)}
+    seconds: float | None
+    [(seconds, numbers)] = execute_planned(_NEXT_DUE, {**params, "numbers": _NUMBERS_LOOKED_AT})
+    if seconds is not None and seconds > 0 and numbers >= _NUMBERS_LOOKED_AT:
+        [(seconds, _)] = execute_planned(_NEXT_DUE, {**params, "numbers": None})
     return seconds
 
 

@@ -6,7 +6,7 @@ import pytest
 from django.db import connection, transaction
 
 from chats.models import Chat, Participant, VirtualNumber
-from messaging.claims import claim_texts
+from messaging.claims import claim_texts, seconds_until_due
 from messaging.models import Message
 from platforms.models import Platform
 from proxy_project.encryption import digest_number, encrypt
@@ -106,6 +106,17 @@ def test_every_number_has_its_turn_all_the_same(platform):
     while claims := claim_texts(limit=40):
         claimed += recipients(claims)
     assert sorted(claimed) == sorted(each.pk for each in people)
+
+
+def test_when_the_next_text_may_go_is_known_of_all_numbers(platform):
+    *busy, free = make_numbers(300)
+    queue(make_people(platform, [*busy, free]), 1)
+    VirtualNumber.objects.update(next_send_at=ago(hours=-2))
+    VirtualNumber.objects.filter(pk=free.pk).update(next_send_at=ago(minutes=-1))
+    # The database has had the time of this test since it began.
+    assert all(50 < seconds_until_due() < 90 for _ in range(5))
+    VirtualNumber.objects.update(next_send_at=ago(hours=1))
+    assert seconds_until_due() <= 0
 
 
 def test_what_no_claim_has_looked_at_is_found_when_it_looks_everywhere(platform):

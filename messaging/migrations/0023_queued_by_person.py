@@ -6,7 +6,7 @@ class Migration(migrations.Migration):
     atomic = False
 
     dependencies = [
-        ("messaging", "0019_usage_by_number"),
+        ("messaging", "0022_attachment_failed"),
     ]
 
     operations = [

@@ -19,6 +19,8 @@ from proxy_project.embedded_postgres import EmbeddedPostgresError
 from scripts.supervisor import StopRequested, adopt_orphans, reap_orphans, stop_signals
 
 FIGURES = ("webhooks", "chats", "sending", "latency", "memory", "encryption", "desk")
+# Longer than all of those together; docs/scaling.md.
+LONG_FIGURES = ("scale", "drain")
 QUICK = 0.2
 
 
@@ -28,7 +30,7 @@ def main(arguments: Sequence[str]) -> int:
     try:
         # Signals are let in only inside, so that nothing interrupts the stopping.
         with started_stack() as stack, stop_signals():
-            header, rows = _measure(stack, options.only or FIGURES, QUICK if options.quick else options.scale)
+            header, rows = _measure(stack, options)
             print(f"\n{'; '.join(f'{name}: {value}' for name, value in header.items())}\n")
             print(format_table(rows))
             stack.show_complaints()
@@ -54,18 +56,33 @@ def _make_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--quick", action="store_true", help="a fifth of the work: rougher figures in under a minute")
     parser.add_argument("--scale", type=float, default=1, help="this much of the work (default: %(default)s)")
-    parser.add_argument("--only", action="append", choices=FIGURES, help="only these figures; repeat for more")
+    parser.add_argument(
+        "--only", action="append", choices=(*FIGURES, *LONG_FIGURES), help="only these figures; repeat for more"
+    )
+    parser.add_argument(
+        "--chats",
+        type=lambda text: [int(each) for each in text.split(",")],
+        default=[1_000, 10_000, 100_000],
+        metavar="N,N,...",
+        help="scale: compare databases of so many open chats with the first of them (default: 1000,10000,100000)",
+    )
+    parser.add_argument(
+        "--plans", type=Path, metavar="FILE", help="scale: write the query plans at the last size to FILE"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures to FILE as well")
     return parser
 
 
-def _measure(stack: Stack, figures: Sequence[str], scale: float) -> tuple[dict[str, Any], list[Row]]:
+def _measure(stack: Stack, options: argparse.Namespace) -> tuple[dict[str, Any], list[Row]]:
     django.setup()
+    figures, scale = options.only or FIGURES, QUICK if options.quick else options.scale
     # Not at the top: models can be imported once Django is set up.
     from bench.desk import measure_desk
+    from bench.drain import measure_drain
     from bench.encryption import measure_encryption
     from bench.latency import measure_latency
     from bench.memory import measure_memory
+    from bench.scale import measure_scale
     from bench.sending import measure_sending
     from bench.starting import measure_starting
     from bench.webhooks import measure_webhooks
@@ -79,13 +96,19 @@ def _measure(stack: Stack, figures: Sequence[str], scale: float) -> tuple[dict[s
         "memory": measure_memory,
         "encryption": measure_encryption,
         "desk": measure_desk,
+        "drain": measure_drain,
     }
+    rows: list[Row] = []
+    if "scale" in figures:
+        _say("measuring scale")
+        rows += measure_scale(stack, sizes=options.chats, plans=options.plans, scale=scale)
+    if set(figures) == {"scale"}:
+        return _describe_machine(scale), rows
     _say("starting")
     world = make_world()
     stack.start_simulator()
     stack.start_web()
-    rows: list[Row] = []
-    for figure in FIGURES:
+    for figure in (*FIGURES, "drain"):
         if figure in figures:
             _say(f"measuring {figure}")
             rows += measures[figure](stack, world, scale)

@@ -3,11 +3,10 @@
 import http.client
 import time
 
-from django.contrib.auth.models import User
 from django.db import connection
-from django.test import Client
 from django.utils import timezone
 
+from bench.growth import log_in
 from bench.stack import Stack
 from bench.table import BenchError, Row, middle
 from bench.world import World, tidy_database
@@ -52,7 +51,7 @@ def measure_desk(stack: Stack, world: World, scale: float) -> list[Row]:
         cursor.execute(_FILL, {"now": now, "count": count, "body": encrypt("See you at the main entrance.")})
     tidy_database()
     count_figures(now=now)
-    cookie = _log_in()
+    cookie = log_in()
     rows = []
     for page, address in PAGES.items():
         path = address.format(chat=world.people[0].chat_id)
@@ -61,12 +60,6 @@ def measure_desk(stack: Stack, world: World, scale: float) -> list[Row]:
             Row(figure=f"desk with {count:,} texts: {page}", measured=middle(times), unit="ms", target=TARGET_MS)
         )
     return rows
-
-
-def _log_in() -> str:
-    client = Client()
-    client.force_login(User.objects.create_superuser("bench"), backend="operators.backends.OperatorBackend")
-    return "; ".join(f"{name}={morsel.value}" for name, morsel in client.cookies.items())
 
 
 def _open(address: tuple[str, int], path: str, cookie: str) -> float:

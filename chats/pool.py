@@ -45,11 +45,15 @@ _HELD = """
            AND (person.ended_at IS NULL OR person.ended_at > %(cooling_since)s)
     )
 """
-_USAGE = f"""
-    {_HELD}
-    SELECT virtual_number_id, count(DISTINCT chat_id) FILTER (WHERE ended_at IS NULL),
-           count(DISTINCT phone_digest) FILTER (WHERE ended_at IS NOT NULL)
-      FROM held WHERE virtual_number_id = ANY(%(numbers)s) GROUP BY virtual_number_id
+# By the index participant_by_number: those of the numbers that are shown, however many chats there are on others.
+_USAGE = """
+    SELECT virtual_number_id, count(DISTINCT chat_id) FILTER (WHERE person.ended_at IS NULL),
+           count(DISTINCT phone_digest) FILTER (WHERE person.ended_at IS NOT NULL)
+      FROM chats_participant AS person JOIN chats_chat AS chat ON chat.id = person.chat_id
+     WHERE virtual_number_id = ANY(%(numbers)s) AND chat.platform_id = %(platform)s
+       AND (chat.ended_at IS NULL OR chat.ended_at > %(cooling_since)s)
+       AND (person.ended_at IS NULL OR person.ended_at > %(cooling_since)s)
+     GROUP BY virtual_number_id
 """
 # What people hold counts whichever platform's chat it is for: an inbound text names no platform. As chats.allocation
 # reckons, but that two people who cool down from a number together may have it again.
@@ -79,6 +83,18 @@ _FORECAST = f"""
            ) AS people), 0)
 """
 
+# Of a platform with many chats, as of the last look at them.
+_MANY = 2_000
+_NOTED = f"""
+    SELECT (SELECT count(*) FROM chats_virtualnumber
+             WHERE {_GIVEN} AND (platform_id = %(platform)s OR platform_id IS NULL)),
+           held_by_busiest_person
+      FROM chats_poolforecast
+     WHERE platform_id = %(platform)s
+       AND (SELECT count(*) FROM (SELECT FROM chats_chat
+                                   WHERE platform_id = %(platform)s AND ended_at IS NULL
+                                   LIMIT {_MANY + 1}) AS few) > {_MANY}
+"""
 _LOOK = f"""
     WITH one AS MATERIALIZED (
         SELECT chat.platform_id, person.id, person.phone_digest, person.virtual_number_id
@@ -136,10 +152,11 @@ def count_usage(*, platform: Platform, numbers: Sequence[VirtualNumber], now: da
 def forecast_pool(*, platform: Platform, now: datetime) -> Forecast:
     """Return how far the pool reaches for the people of the platform's chats, whichever platforms' chats they are in.
 
-    Somebody who is in no chat of the platform is not known here, and may hold more.
+    Somebody who is in no chat of the platform is not known here, and may hold more. Of a platform with many chats it is
+    as of the last look at the pools, a few minutes ago.
     """
     params = _describe(platform, now) | {"now": now, "hours": float(settings.COOL_DOWN_HOURS)}
-    [(numbers, held)] = execute_prepared(_FORECAST, params)
+    [(numbers, held)] = execute_prepared(_NOTED, params) or execute_prepared(_FORECAST, params)
     return Forecast(numbers=numbers, held_by_busiest_person=held)
 
 

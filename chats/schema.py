@@ -97,7 +97,8 @@ LIST_VIRTUAL_NUMBERS = """\
 The virtual numbers that your chats can have, your own and those shared with other platforms, in the order of the
 numbers. Of each number, your own chats only are counted. `forecast` says how many more chats with others the busiest
 person of your chats can have before there is no number left for them; on shared numbers, what that person holds by
-chats of other platforms counts too. Numbers that have a problem are left out of it.
+chats of other platforms counts too. Numbers that have a problem are left out of it. With more than 2,000 chats,
+it is a few minutes old.
 """
 
 

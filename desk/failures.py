@@ -42,27 +42,28 @@ _UNHANDLED = """
     direction = 'out' AND status = 'failed' AND handled_at IS NULL AND NOT (error_kind = 'opt_out')
     AND NOT (error_code IN ('recipient_replaced', 'chat_ended'))
 """
-# One probe of the index for each reason, however many texts failed for it.
+# Two probes of the index for each reason, however many texts failed for it. The newest is looked for from the end of
+# all reasons up to this one, since for one reason alone another index fits as well, with all that somebody has seen to.
 _GROUPS = f"""
     WITH RECURSIVE reason AS (
-        (SELECT error_code FROM messaging_message WHERE {_UNHANDLED} ORDER BY error_code LIMIT 1)
+        (SELECT error_code, failed_at FROM messaging_message WHERE {_UNHANDLED} ORDER BY error_code, position LIMIT 1)
         UNION ALL
-        SELECT (SELECT error_code FROM messaging_message
-                 WHERE {_UNHANDLED} AND error_code > reason.error_code ORDER BY error_code LIMIT 1)
-          FROM reason WHERE reason.error_code IS NOT NULL
+        SELECT next.error_code, next.failed_at
+          FROM reason CROSS JOIN LATERAL (
+               SELECT error_code, failed_at FROM messaging_message
+                WHERE {_UNHANDLED} AND error_code > reason.error_code
+                ORDER BY error_code, position LIMIT 1
+               ) AS next
     )
     SELECT reason.error_code,
            (SELECT count(*) FROM (SELECT FROM messaging_message
                                    WHERE {_UNHANDLED} AND error_code = reason.error_code
                                    LIMIT {COUNTED + 1}) AS few),
-           oldest.failed_at, newest.failed_at, newest.error_detail, newest.error_kind
+           reason.failed_at, newest.failed_at, newest.error_detail, newest.error_kind
       FROM reason
-     CROSS JOIN LATERAL (SELECT failed_at FROM messaging_message
-                          WHERE {_UNHANDLED} AND error_code = reason.error_code ORDER BY position LIMIT 1) AS oldest
      CROSS JOIN LATERAL (SELECT failed_at, error_detail, error_kind FROM messaging_message
-                          WHERE {_UNHANDLED} AND error_code = reason.error_code
-                          ORDER BY position DESC LIMIT 1) AS newest
-     WHERE reason.error_code IS NOT NULL
+                          WHERE {_UNHANDLED} AND error_code <= reason.error_code
+                          ORDER BY error_code DESC, position DESC LIMIT 1) AS newest
      ORDER BY newest.failed_at DESC
 """
 

@@ -38,6 +38,9 @@ _CATCH_UP_SECONDS = 0.05
 _JITTER_SECONDS = 0.05
 _RATE_MARGIN = 1 - _CATCH_UP_SECONDS - _JITTER_SECONDS
 
+# So many busy numbers of each platform are looked at, or two for each text that is wanted.
+_NUMBERS_LOOKED_AT = 64
+
 _PENDING = "('queued', 'sending', 'unconfirmed')"
 # As in the condition of the index `message_pending_by_person`.
 _NOT_YET_GONE = "('preparing', 'queued', 'sending', 'unconfirmed')"
@@ -118,23 +121,100 @@ _BUSY = """
                ) AS next
     )
 """
-# What a platform may have sent from a number now: of each person's texts only the first that still waits.
+# As many of a platform's busy numbers as a claim can use, from a random one on: with thousands of them, to look at each
+# would take longer than to send.
+_SOME_BUSY = """
+    WITH RECURSIVE platform (turn_of) AS (
+        (SELECT turn_of FROM messaging_message WHERE status = 'queued' ORDER BY turn_of LIMIT 1)
+        UNION ALL
+        SELECT next.turn_of
+          FROM platform CROSS JOIN LATERAL (
+               SELECT turn_of FROM messaging_message
+                WHERE status = 'queued' AND turn_of > platform.turn_of ORDER BY turn_of LIMIT 1
+               ) AS next
+    ),
+    start AS MATERIALIZED (
+        SELECT COALESCE((SELECT id FROM chats_virtualnumber ORDER BY id
+                         OFFSET floor(random() * (SELECT GREATEST(reltuples, 0) FROM pg_class
+                                                   WHERE oid = 'chats_virtualnumber'::regclass)) LIMIT 1),
+                        '00000000-0000-0000-0000-000000000000') AS id
+    ),
+    busy AS MATERIALIZED (
+        SELECT turn_of, number_id
+          FROM platform CROSS JOIN start CROSS JOIN LATERAL (
+               ({from_start} UNION ALL {before_start}) LIMIT %(numbers)s
+               ) AS number
+    )
+"""
+_WALK = """(
+    WITH RECURSIVE number (number_id) AS (
+        (SELECT virtual_number_id FROM messaging_message
+          WHERE status = 'queued' AND turn_of = platform.turn_of {first}
+          ORDER BY virtual_number_id LIMIT 1)
+        UNION ALL
+        SELECT next.virtual_number_id
+          FROM number CROSS JOIN LATERAL (
+               SELECT virtual_number_id FROM messaging_message
+                WHERE status = 'queued' AND turn_of = platform.turn_of AND virtual_number_id > number.number_id {until}
+                ORDER BY virtual_number_id LIMIT 1
+               ) AS next
+    )
+    SELECT number_id FROM number
+)"""
+_SOME_BUSY = _SOME_BUSY.format(
+    from_start=_WALK.format(first="AND virtual_number_id >= start.id", until=""),
+    before_start=_WALK.format(first="AND virtual_number_id < start.id", until="AND virtual_number_id < start.id"),
+)
+# What a platform may have sent from a number now: of each person's texts only the first that still waits. The first
+# in the queue are looked at, and only when too few of them can go, the first of each person: somebody with thousands
+# of texts, or whose text waits for its receipt, is passed over in one step.
 # PostgreSQL expects the queue to be empty, and would join all of it with all of it: OFFSET 0 makes the question for
 # an earlier text a probe for each text, and LIMIT in the subqueries made of this the question for a text a probe for
-# each number.
+# each number. `attempts >= 0`, which is always so, is for the index message_queued_by_person alone, and that for nobody
+# else.
+_OF_NUMBER = "status = 'queued' AND turn_of = ready.turn_of AND virtual_number_id = ready.number_id"
+_MAY_GO = f"""
+    waiting.due_at <= now() AND (expires_at IS NULL OR expires_at > now())
+    AND NOT EXISTS (
+            SELECT FROM messaging_message AS earlier
+             WHERE earlier.participant_id = waiting.participant_id
+               AND earlier.position < waiting.position
+               AND earlier.direction = 'out' AND earlier.status IN {_NOT_YET_GONE}
+               AND (earlier.status <> 'preparing' OR earlier.due_at > now())
+            OFFSET 0
+        )
+"""
+_TEXT = "id, due_at, position, segments, channel, expires_at, participant_id"
 _WAITING = f"""
     SELECT id, due_at, position, segments, channel
-      FROM messaging_message AS waiting
-     WHERE status = 'queued' AND turn_of = ready.turn_of AND virtual_number_id = ready.number_id AND due_at <= now()
-       AND (expires_at IS NULL OR expires_at > now())
-       AND NOT EXISTS (
-               SELECT FROM messaging_message AS earlier
-                WHERE earlier.participant_id = waiting.participant_id
-                  AND earlier.position < waiting.position
-                  AND earlier.direction = 'out' AND earlier.status IN {_NOT_YET_GONE}
-                  AND (earlier.status <> 'preparing' OR earlier.due_at > now())
-               OFFSET 0
+      FROM (SELECT {_TEXT} FROM messaging_message
+             WHERE {_OF_NUMBER} AND due_at <= now()
+             ORDER BY due_at, position LIMIT 8 + 2 * ready.wanted) AS waiting
+     WHERE {_MAY_GO}
+     UNION ALL
+    SELECT id, due_at, position, segments, channel
+      FROM (
+           WITH RECURSIVE first_of_person AS (
+               (SELECT {_TEXT} FROM messaging_message
+                 WHERE {_OF_NUMBER} AND attempts >= 0 AND participant_id IS NOT NULL
+                 ORDER BY participant_id, position LIMIT 1)
+               UNION ALL
+               SELECT next.*
+                 FROM first_of_person AS last CROSS JOIN LATERAL (
+                      SELECT {_TEXT} FROM messaging_message
+                       WHERE {_OF_NUMBER} AND attempts >= 0 AND participant_id IS NOT NULL
+                         AND participant_id > last.participant_id
+                       ORDER BY participant_id, position LIMIT 1
+                      ) AS next
            )
+           SELECT * FROM first_of_person
+           ) AS waiting
+     WHERE {_MAY_GO}
+     UNION ALL
+    SELECT id, due_at, position, segments, channel
+      FROM messaging_message AS waiting
+     WHERE {_OF_NUMBER} AND attempts >= 0 AND participant_id IS NULL AND due_at <= now()
+       AND (expires_at IS NULL OR expires_at > now())
 """
 # Platforms take turns, and each gives its turns to its numbers in turn, the one first that has been free for longest;
 # `place` is the how manieth of its platform something is, and among equals each platform has drawn a lot.
@@ -143,16 +223,26 @@ _WAITING = f"""
 # second, or is alone in it. NO KEY: rows that refer to a number may be written meanwhile.
 # COALESCE makes PostgreSQL find the picked rows by their id.
 _CLAIM = f"""
-    {_BUSY},
+    {_SOME_BUSY},
     lot AS MATERIALIZED (SELECT turn_of, random() AS lot FROM busy GROUP BY turn_of),
-    ready AS MATERIALIZED (
-        SELECT ready.turn_of, number_id, lot,
-               lot + row_number() OVER (PARTITION BY ready.turn_of ORDER BY number.next_send_at, number_id) AS place
-          FROM busy AS ready
-          JOIN lot ON lot.turn_of = ready.turn_of
-          JOIN chats_virtualnumber AS number ON number.id = number_id
-         CROSS JOIN LATERAL ({_WAITING} LIMIT 1) AS any_text
+    free AS MATERIALIZED (
+        SELECT busy.turn_of, number_id, lot, next_send_at,
+               LEAST(ceil(2.0 * %(limit)s / count(*) OVER (PARTITION BY busy.turn_of)), 1 + floor(
+                   extract(epoch FROM now() - GREATEST(next_send_at, now() - interval '{_CATCH_UP_SECONDS} seconds'))
+                   * messages_per_second * {_RATE_MARGIN})) AS wanted
+          FROM busy JOIN lot ON lot.turn_of = busy.turn_of JOIN chats_virtualnumber AS number ON number.id = number_id
          WHERE next_send_at <= now() AND (%(is_probe)s::bool OR NOT {IS_PAUSED})
+    ),
+    found AS MATERIALIZED (
+        -- Who is among the first in the queue may be found as the first of somebody too.
+        SELECT DISTINCT ON (message.id) message.id, number_id, ready.turn_of, lot, next_send_at, due_at, position,
+               channel, segments
+          FROM free AS ready CROSS JOIN LATERAL ({_WAITING} LIMIT ready.wanted) AS message
+    ),
+    ready AS MATERIALIZED (
+        SELECT turn_of, number_id,
+               lot + row_number() OVER (PARTITION BY turn_of ORDER BY next_send_at, number_id) AS place
+          FROM (SELECT DISTINCT turn_of, number_id, lot, next_send_at FROM found) AS each
     ),
     number AS (
         SELECT free.id, number, messages_per_second * {_RATE_MARGIN} AS rate,
@@ -168,16 +258,12 @@ _CLAIM = f"""
            FOR NO KEY UPDATE OF free SKIP LOCKED
     ),
     due AS (
-        SELECT message.id, number.id AS number_id, turn_of, lot, place,
+        SELECT found.id, number.id AS number_id, found.turn_of, lot, place,
                CASE WHEN by_segments AND channel = 'sms' THEN GREATEST(segments, 1) ELSE 1 END AS cost,
-               row_number() OVER (PARTITION BY turn_of, number.id ORDER BY due_at, position) AS turn
+               row_number() OVER (PARTITION BY found.turn_of, number.id ORDER BY due_at, position) AS turn
           FROM number
-          JOIN ready ON ready.number_id = number.id
-         CROSS JOIN LATERAL (
-               {_WAITING}
-                ORDER BY due_at, position
-                LIMIT LEAST(%(limit)s, 1 + floor(extract(epoch FROM now() - since) * rate)::int)
-               ) AS message
+          JOIN found ON found.number_id = number.id
+          JOIN ready ON ready.number_id = number.id AND ready.turn_of = found.turn_of
     ),
     summed AS (
         SELECT *, sum(cost) OVER (PARTITION BY number_id ORDER BY turn + lot, id) AS total FROM due
@@ -234,26 +320,36 @@ _PACE_ACCOUNT = f"""
 """
 
 
-def claim_texts(*, limit: int) -> list[Claim]:
+def claim_texts(*, limit: int, everywhere: bool = False) -> list[Claim]:
     """Claim up to `limit` texts that may be sent now, within the rates of their numbers and of the account.
 
-    While the account is paused, that is one text from time to time, for all senders together.
+    While the account is paused, that is one text from time to time, for all senders together. Where very many numbers
+    are busy, only some of them are looked at, and nothing may be found; `everywhere` looks at each.
     """
     rate = settings.VONAGE_MESSAGES_PER_SECOND * _RATE_MARGIN
+    numbers = None if everywhere else max(_NUMBERS_LOOKED_AT, 2 * limit)
     if not rate:
-        return _claim(limit) or _claim_probe()
+        return _claim(limit, numbers) or _claim_probe()
     with transaction.atomic():
         account = {"account": ACCOUNT, "rate": rate}
         slots: int = execute_prepared(_ACCOUNT_SLOTS, account)[0][0]
-        claims = (_claim(min(limit, slots)) or _claim_probe()) if slots else []
+        claims = (_claim(min(limit, slots), numbers) or _claim_probe()) if slots else []
         if claims:
             execute_prepared(_PACE_ACCOUNT, {**account, "texts": len(claims)})
     return claims
 
 
-def _claim(limit: int, *, is_probe: bool = False) -> list[Claim]:
+def _claim(limit: int, numbers: int | None, *, is_probe: bool = False) -> list[Claim]:
     # Kept from an idle start, its plan took a second to claim from 3,000 texts; planning takes 0.6 ms.
-    rows = execute_planned(_CLAIM, {"limit": limit, "lease": settings.SEND_LEASE_SECONDS, "is_probe": is_probe})
+    rows = execute_planned(
+        _CLAIM,
+        {
+            "limit": limit,
+            "lease": settings.SEND_LEASE_SECONDS,
+            "is_probe": is_probe,
+            "numbers": numbers,
+        },
+    )
     claims = [replace(Claim(*row[:11]), obstacle=Obstacle(*row[11:])) for row in rows]
     if not any(claim.media_of for claim in claims):
         return claims
@@ -266,20 +362,20 @@ def _claim_probe() -> list[Claim]:
     if not is_probe_due():
         return []
     with transaction.atomic():
-        claims = _claim(1, is_probe=True) if lock_due_probe() else []
+        claims = _claim(1, None, is_probe=True) if lock_due_probe() else []
         for claim in claims:
             start_probe(claim.id)
     return claims
 
 
 _NEXT_DUE = f"""
-    {_BUSY}
+    {_SOME_BUSY}
     SELECT extract(epoch FROM min(GREATEST(
                first.due_at, number.next_send_at,
                (SELECT CASE WHEN paused_at IS NOT NULL THEN GREATEST(probe_at, paced_at) ELSE paced_at END
                   FROM (SELECT *, CASE WHEN %(is_paced)s THEN next_send_at END AS paced_at
                           FROM messaging_gatewayaccount WHERE name = '{ACCOUNT}') AS account)
-           )) - now())::float
+           )) - now())::float, count(*)
       FROM busy
       JOIN chats_virtualnumber AS number ON number.id = busy.number_id
      CROSS JOIN LATERAL (
@@ -291,9 +387,15 @@ _NEXT_DUE = f"""
 
 
 def seconds_until_due() -> float | None:
-    """Return in how many seconds the next queued text may be sent, at the earliest; None when none is queued."""
-    is_paced = bool(settings.VONAGE_MESSAGES_PER_SECOND)
-    seconds: float | None = execute_planned(_NEXT_DUE, {"is_paced": is_paced})[0][0]
+    """Return in how many seconds the next queued text may be sent, at the earliest; None when none is queued.
+
+    Where something may be sent now on the numbers that are looked at, the others are not asked.
+    """
+    params = {"is_paced": bool(settings.VONAGE_MESSAGES_PER_SECOND)}
+    seconds: float | None
+    [(seconds, numbers)] = execute_planned(_NEXT_DUE, {**params, "numbers": _NUMBERS_LOOKED_AT})
+    if seconds is not None and seconds > 0 and numbers >= _NUMBERS_LOOKED_AT:
+        [(seconds, _)] = execute_planned(_NEXT_DUE, {**params, "numbers": None})
     return seconds
 
 
@@ -494,8 +596,13 @@ _EXPIRE = f"""
 """
 
 
+# A claim looks expensive to PostgreSQL, which may compile it first: that takes longer than the claim.
+_NO_COMPILING = "SELECT set_config('jit', 'off', false)"
+
+
 def settle_overdue() -> None:
     """Move what nobody else will: ended leases, texts without a receipt for too long, texts queued for too long."""
+    execute_prepared(_NO_COMPILING, {})
     execute_prepared(_LEASES_ENDED, {"wait": settings.UNCONFIRMED_WAIT_SECONDS})
     execute_prepared(_SEND_AGAIN, {})
     with transaction.atomic():

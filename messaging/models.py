@@ -236,6 +236,13 @@ class Message(models.Model):
                 condition=Q(status="queued"),
                 name="message_queued_in_turn",
             ),
+            # The sender: the first text of each person who has some on a number. `attempts` is never below 0: that is
+            # for no other query to fit.
+            models.Index(
+                fields=["turn_of", "virtual_number", "participant", "position"],
+                condition=Q(status="queued", attempts__gte=0),
+                name="message_queued_by_person",
+            ),
             # The sender: does an earlier text to the same person still wait?
             models.Index(
                 fields=["participant", "position"],

@@ -136,11 +136,14 @@ class Sender:
             return self._look_at - now
         self._look.clear()
         claims = claim_texts(limit=free)
+        due = 0.0 if len(claims) == free else seconds_until_due()
+        if not claims and due is not None and due <= 0:
+            # It may be on a number that was not looked at.
+            claims = claim_texts(limit=free, everywhere=True)
         use_before = time.monotonic() + settings.SEND_LEASE_SECONDS - 2 * settings.SEND_TIMEOUT_SECONDS
         for claim in claims:
             self._in_flight += 1
             self._todo.put(_Work(claim, use_before, refusals))
-        due = 0.0 if len(claims) == free else seconds_until_due()
         self._has_more = due is not None
         if due is None:
             pause = _POLL_SECONDS

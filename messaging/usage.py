@@ -19,7 +19,7 @@ from proxy_project.sql import execute_planned
 LOCK = 7308604895
 _COUNTED_AFTER = "1 hour"
 # So many texts are counted in one transaction: less than a second, in which changes of old texts wait.
-_BATCH = 100_000
+AT_ONCE = 100_000
 
 _COLUMNS = "day, platform_id, virtual_number_id, direction, kind, status, currency"
 _SUMS = "sum(texts) AS texts, sum(segments) AS segments, sum(mms) AS mms, sum(attachments) AS attachments"
@@ -44,7 +44,7 @@ _OF_LOG = """
 _FIND_END = f"""
     SELECT COALESCE(min(position) FILTER (WHERE created_at >= now() - interval '{_COUNTED_AFTER}'), max(position) + 1)
       FROM (SELECT position, created_at FROM messaging_message WHERE position >= %(start)s ORDER BY position
-             LIMIT {_BATCH}) AS batch
+             LIMIT %(at_once)s) AS batch
 """
 _COUNT = f"""
     WITH late AS (DELETE FROM messaging_usageday WHERE is_late RETURNING *)
@@ -123,10 +123,13 @@ class Books:
     total: Line
 
 
-def count_usage() -> int:
-    """Count the texts that are not counted yet, but for those of the last hour; return how many positions that is."""
+def count_usage(*, at_once: int = AT_ONCE) -> int:
+    """Count the texts that are not counted yet, but for those of the last hour; return how many positions that is.
+
+    Changes of counted texts wait while `at_once` of them are counted in one transaction.
+    """
     counted = 0
-    while step := _count_batch():
+    while step := _count_batch(at_once):
         counted += step
     return counted
 
@@ -161,13 +164,13 @@ def _add(usage: Usage, *, kind: str, status: str, currency: str, amounts: Sequen
 
 
 @transaction.atomic
-def _count_batch() -> int:
+def _count_batch(at_once: int) -> int:
     """Count a batch, and add up what changed later; return how far that went."""
     # Each statement sees what was committed before it: those after this one see all that was under way.
     execute_planned("SELECT pg_advisory_xact_lock(%(lock)s)", {"lock": LOCK})
     progress, _ = UsageProgress.objects.get_or_create(pk=1)
     start = progress.counted_to
-    [(found,)] = execute_planned(_FIND_END, {"start": start})
+    [(found,)] = execute_planned(_FIND_END, {"start": start, "at_once": at_once})
     end: int = start if found is None else found
     execute_planned(_COUNT, {"start": start, "end": end})
     UsageProgress.objects.update(counted_to=end)

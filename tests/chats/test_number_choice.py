@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
+from chats import pool
 from chats.models import Chat, Participant, VirtualNumber
 from chats.services import NumberChoice, VirtualNumberInUse, change_number_state, end_chat
 from platforms.models import Platform
@@ -335,3 +336,17 @@ class TestStates:
 
 def named(number):
     return NumberChoice(named=str(number.pk))
+
+
+def test_the_forecast_of_many_chats_is_as_of_the_last_look(platform, monkeypatch):
+    make_pool(3)
+    make_chat(platform)
+    now = timezone.now()
+    monkeypatch.setattr(pool, "_NOTED", pool._NOTED.replace(f"> {pool._MANY}", "> 0"))
+    # Nobody has looked yet.
+    assert pool.forecast_pool(platform=platform, now=now).chats_left_for_busiest_person == 2
+    pool.look_at_pools(now=now)
+    make_chat(platform, (SARA, ALICE))
+    assert pool.forecast_pool(platform=platform, now=now) == pool.Forecast(numbers=3, held_by_busiest_person=1)
+    pool.look_at_pools(now=now)
+    assert pool.forecast_pool(platform=platform, now=now) == pool.Forecast(numbers=3, held_by_busiest_person=2)

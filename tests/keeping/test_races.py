@@ -6,7 +6,7 @@ from threading import Thread
 
 import pytest
 from django.contrib.auth.models import User
-from django.db import connections, transaction
+from django.db import connection, connections, transaction
 from django.test import Client
 from django.utils import timezone
 
@@ -14,15 +14,18 @@ from chats.models import Chat, Participant
 from chats.services import end_chat, reopen_chat
 from chats.services.reopening import WasErased
 from messaging import relay
+from messaging.keeping import retention
 from messaging.keeping.erasure import erase_person
 from messaging.keeping.retention import erase_old_chats
 from messaging.models import Message
 from proxy_project.encryption import digest_number
 from tests.admin.pages import page_of
 from tests.chats.helpers import at_once, body
-from tests.factories import OMAR, SARA, make_api_client, make_chat, make_platform, make_virtual_number
+from tests.factories import ALICE, BOB, OMAR, SARA, make_api_client, make_chat, make_platform, make_virtual_number
 from tests.keeping.helpers import assert_absent, read_everything, receive, spellings
+from tests.messaging.payloads import receipt, sms
 from tests.messaging.rows import read_inbound, read_outbound
+from tests.messaging.signing import INBOUND, STATUS, signed_post
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("media_storage")]
 
@@ -133,6 +136,39 @@ def test_a_text_that_another_transaction_holds_is_emptied_all_the_same(settings,
         assert at_once([lambda: erase_old_chats(now=now)]) == [0]
     assert erase_old_chats(now=now) == 1
     assert_absent(read_everything(), "the blue gate", "Sara", *spellings(SARA))
+
+
+@pytest.mark.parametrize("step", ["forget_metadata", "empty_some_texts", "scrub_events"])
+def test_texts_and_receipts_wait_for_no_step_of_it(settings, chat, monkeypatch, step):
+    settings.KEEP_FOR_DAYS = 1
+    now = timezone.now()
+    Message.objects.filter(direction="out").update(status="delivered", due_at=None)
+    end_chat(chat_id=chat.pk, reason="test", now=now - timedelta(days=2))
+    make_virtual_number("+14155550101")
+    make_chat(chat.platform, (ALICE, BOB))
+    [text, *_] = Message.objects.filter(status="queued", participant__phone_digest=digest_number(BOB))
+    do, answers = getattr(retention, step), []
+
+    def meanwhile() -> None:
+        with connection.cursor() as cursor:
+            cursor.execute("SET lock_timeout = '2s'")
+        client, number = Client(), text.virtual_number.number.removeprefix("+")
+        answers.append(signed_post(client, INBOUND, sms(**{"from": ALICE.removeprefix("+"), "to": number})))
+        answers.append(signed_post(client, STATUS, receipt(client_ref=str(text.pk), status="delivered")))
+
+    def do_slowly(**params):
+        done = do(**params)
+        if not answers:
+            # What the step has locked is locked still, as far as it lasts beyond the step.
+            at_once([meanwhile])
+        return done
+
+    monkeypatch.setattr(retention, step, do_slowly)
+    assert erase_old_chats(now=now) == 1
+    assert [answer.status_code for answer in answers] == [200, 200]
+    text.refresh_from_db()
+    assert text.status == "delivered"
+    assert Message.objects.filter(kind="relay", participant=text.participant).count() == 1
 
 
 def test_an_operator_reads_while_the_chat_is_erased(settings, chat):

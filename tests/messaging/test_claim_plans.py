@@ -22,7 +22,10 @@ _FINISHED = """
 
 # What each statement is given, and the indexes that it has to use; `*` is a value that the plan does not know.
 STATEMENTS = {
-    "claim": (claims._CLAIM, {"message_queued_in_turn", "message_pending_by_person"}),
+    "claim": (
+        claims._CLAIM,
+        {"message_queued_in_turn", "message_queued_by_person", "message_pending_by_person"},
+    ),
     "next due": (claims._NEXT_DUE, {"message_queued_in_turn"}),
     "leases ended": (claims._LEASES_ENDED, {"message_in_doubt"}),
     "send again": (claims._SEND_AGAIN, {"message_in_doubt"}),

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from scripts.supervisor import StopRequested, adopt_orphans, reap_orphans, stop_
 
 FIGURES = ("webhooks", "chats", "sending", "latency", "memory", "encryption", "desk")
 # Longer than all of those together; docs/scaling.md.
-LONG_FIGURES = ("scale", "drain")
+LONG_FIGURES = ("scale", "drain", "endurance")
 QUICK = 0.2
 
 
@@ -69,6 +70,8 @@ def _make_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--plans", type=Path, metavar="FILE", help="scale: write the query plans at the last size to FILE"
     )
+    parser.add_argument("--minutes", type=float, default=2, help="endurance: for so long (default: %(default)s)")
+    parser.add_argument("--pace", type=int, default=250, help="endurance: texts a second (default: %(default)s)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures to FILE as well")
     return parser
 
@@ -80,6 +83,7 @@ def _measure(stack: Stack, options: argparse.Namespace) -> tuple[dict[str, Any],
     from bench.desk import measure_desk
     from bench.drain import measure_drain
     from bench.encryption import measure_encryption
+    from bench.endurance import measure_endurance
     from bench.latency import measure_latency
     from bench.memory import measure_memory
     from bench.scale import measure_scale
@@ -97,6 +101,7 @@ def _measure(stack: Stack, options: argparse.Namespace) -> tuple[dict[str, Any],
         "encryption": measure_encryption,
         "desk": measure_desk,
         "drain": measure_drain,
+        "endurance": partial(measure_endurance, minutes=options.minutes, per_second=options.pace),
     }
     rows: list[Row] = []
     if "scale" in figures:
@@ -108,7 +113,7 @@ def _measure(stack: Stack, options: argparse.Namespace) -> tuple[dict[str, Any],
     world = make_world()
     stack.start_simulator()
     stack.start_web()
-    for figure in (*FIGURES, "drain"):
+    for figure in (*FIGURES, "drain", "endurance"):
         if figure in figures:
             _say(f"measuring {figure}")
             rows += measures[figure](stack, world, scale)

@@ -16,8 +16,8 @@ SEGMENT_SECONDS = 20
 FLAT = 1.5
 
 
-def measure_endurance(stack: Stack, world: World, *, minutes: float, per_second: int) -> list[Row]:
-    """Post `per_second` texts a second for `minutes`; each is relayed, sent and gets its two receipts.
+def measure_endurance(stack: Stack, world: World, scale: float, *, minutes: float, per_second: int) -> list[Row]:
+    """Post `per_second` texts a second for `minutes` times `scale`; each is relayed, sent and gets its two receipts.
 
     They come in segments, between which the next is signed. Compares the last quarter of them with the first.
     """
@@ -29,7 +29,7 @@ def measure_endurance(stack: Stack, world: World, *, minutes: float, per_second:
     count = round(per_second * SEGMENT_SECONDS)
     segments: list[list[float]] = []
     before = read_processor_times(stack)
-    for _ in range(max(4, round(minutes * 60 / SEGMENT_SECONDS))):
+    for _ in range(max(4, round(scale * minutes * 60 / SEGMENT_SECONDS))):
         gateway.start_afresh()
         segments.append(_time_segment(stack, gateway, world, count, per_second))
     cost = find_cost(before, read_processor_times(stack), texts=count * len(segments))

@@ -24,6 +24,24 @@ def execute_planned(sql: str, params: Mapping[str, Any]) -> list[tuple[Any, ...]
     return _execute(sql, params, prepare=False)
 
 
+# Of every session that is to probe indexes, whatever it is believed that the tables hold.
+_BY_INDEXES_ALONE = """
+    SELECT set_config('plan_cache_mode', 'force_generic_plan', false), set_config('jit', 'off', false),
+           set_config('enable_seqscan', 'off', false), set_config('enable_hashjoin', 'off', false),
+           set_config('enable_mergejoin', 'off', false)
+"""
+
+
+def plan_by_indexes_alone(*, connection: Any, **_: object) -> None:
+    """Have a connection plan each prepared statement once, and without reading whole tables: for `connection_created`.
+
+    For a process whose statements all read a few rows by their indexes, and whose largest take longer to plan than to
+    run. docs/decisions/0009-plans-of-an-empty-queue.md
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(_BY_INDEXES_ALONE)
+
+
 def _execute(sql: str, params: Mapping[str, Any], *, prepare: bool) -> list[tuple[Any, ...]]:
     # What Django's own cursors do first: once a request, replace a connection that the server has closed.
     connection.close_if_health_check_failed()

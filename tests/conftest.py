@@ -5,6 +5,7 @@ import os
 from collections.abc import Iterator
 from typing import Any
 
+import hypothesis
 import pytest
 from django.conf import settings
 from django.db import connections
@@ -17,10 +18,29 @@ from tests.harness.databases import find_migrated
 from tests.harness.simulator import Simulator
 
 
-def pytest_configure() -> None:
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--everything", action="store_true", help="also what is marked slow; `.ci/run` does")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Of the whole suite, leave out what is slow unless everything is asked for; what is named is always run."""
+    if not _is_in_a_hurry(config):
+        return
+    slow = [item for item in items if item.get_closest_marker("slow")]
+    config.hook.pytest_deselected(items=slow)
+    items[:] = [item for item in items if item not in set(slow)]
+
+
+def _is_in_a_hurry(config: pytest.Config) -> bool:
+    return not config.getoption("--everything") and config.args_source is pytest.Config.ArgsSource.TESTPATHS
+
+
+def pytest_configure(config: pytest.Config) -> None:
     """Leave out what costs each test more than all it does: slow hashes, and a look at every static file."""
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher", *settings.PASSWORD_HASHERS]
     settings.WHITENOISE_AUTOREFRESH = True
+    hypothesis.settings.register_profile("some", max_examples=25)
+    hypothesis.settings.load_profile("some" if _is_in_a_hurry(config) else "default")
 
 
 def pytest_collection_finish() -> None:

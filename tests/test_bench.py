@@ -38,6 +38,7 @@ def find_processes(mark: str) -> list[str]:
     return found
 
 
+@pytest.mark.slow
 def test_every_figure_is_measured_and_nothing_stays_behind(tmp_path: Path) -> None:
     mark, file = uuid.uuid4().hex, tmp_path / "figures.json"
     bench = start_bench(mark, "--scale", "0.005", "--json", str(file))
@@ -52,7 +53,7 @@ def test_every_figure_is_measured_and_nothing_stays_behind(tmp_path: Path) -> No
         "chats started, 8 connections",
         "texts sent, 0 ms gateway",
         "texts sent, 100 ms gateway",
-        "from webhook to gateway at 50/s, p50",
+        "from webhook to gateway at 100/s, p50",
         "memory, web worker 1",
         "memory, sender",
         "memory, worker",
@@ -67,6 +68,7 @@ def test_every_figure_is_measured_and_nothing_stays_behind(tmp_path: Path) -> No
     assert find_processes(mark) == []
 
 
+@pytest.mark.slow
 def test_stopping_it_in_the_middle_leaves_nothing_behind() -> None:
     mark = uuid.uuid4().hex
     bench = start_bench(mark, "--only", "webhooks")

@@ -97,6 +97,7 @@ def test_the_unit_of_systemd_starts_what_there_is() -> None:
     assert (done.returncode, done.stderr) == (2, "Say which: scripts/start web|sender|worker\n")
 
 
+@pytest.mark.slow
 def test_the_tables_are_made_by_the_owner_and_used_by_the_application() -> None:
     """Steps 1 and 4 of the two machines, as they stand in the page, and then the first rows as the application."""
     name = uuid.uuid4().hex[:12]

@@ -525,6 +525,7 @@ def test_the_image_gets_every_app_and_nothing_private() -> None:
     assert allowed == packages | scripts | {"locale", "manage.py", "gunicorn.conf.py", "requirements.txt"}
 
 
+@pytest.mark.slow
 def test_settings_of_the_compose_demo_start_the_service_and_stay(tmp_path: Path) -> None:
     env_file = tmp_path / "demo.env"
     command = [sys.executable, "-m", "scripts.prepare_compose_demo", str(env_file)]
@@ -545,6 +546,7 @@ def test_settings_of_the_compose_demo_start_the_service_and_stay(tmp_path: Path)
     assert done.stdout == "http://simulator:8099 http://localhost:8000\n", done.stderr
 
 
+@pytest.mark.slow
 def test_what_calls_web_within_compose_is_answered() -> None:
     assert COMPOSE["x-service"]["environment"]["INTERNAL_HOSTS"] == "web"
     prometheus = yaml.safe_load((ROOT / "monitoring" / "prometheus.yml").read_text())
@@ -556,6 +558,7 @@ def test_what_calls_web_within_compose_is_answered() -> None:
     assert "'web'" in done.stdout, done.stderr
 
 
+@pytest.mark.slow
 def test_secrets_are_made_before_there_is_a_password() -> None:
     done = subprocess.run(
         [sys.executable, "manage.py", "generate_keys"],

@@ -23,6 +23,7 @@ def population(db):
     return population
 
 
+@pytest.mark.slow
 def test_no_page_fails(operator, population):
     for name, page in walk(operator):
         assert page.status_code in (200, 403), name

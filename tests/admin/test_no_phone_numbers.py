@@ -60,6 +60,7 @@ def test_no_page_holds_a_phone_number(operator: Client, population: Population) 
     assert seen > 60
 
 
+@pytest.mark.slow
 def test_no_page_holds_a_phone_number_for_a_viewer(viewer: Client, population: Population) -> None:
     for name, page in walk(viewer):
         assert find_numbers(page.content.decode()) == [], name

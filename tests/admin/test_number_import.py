@@ -148,6 +148,7 @@ def test_a_forged_confirmation_adds_nothing(operator: Client) -> None:
     assert "Nothing was added" in words_of(page)
 
 
+@pytest.mark.slow
 def test_five_thousand_lines_take_few_queries_and_little_time(
     operator: Client, platform: Platform, record_property: Any
 ) -> None:

@@ -307,6 +307,7 @@ def test_what_a_person_holds_counts_for_every_platform(platform: Platform, other
     assert held == {"Rides": 1, "Rentals": 0}
 
 
+@pytest.mark.slow
 def test_five_thousand_numbers_cost_as_many_queries_as_fifty(operator: Client, platform: Platform) -> None:
     VirtualNumber.objects.bulk_create(
         VirtualNumber(number=f"+1202{index:07}", country="US", platform=platform) for index in range(5000)

@@ -268,6 +268,7 @@ class TestOfManyChatsFewAreRead:
                 total += (node["Actual Rows"] + node.get("Rows Removed by Filter", 0)) * node["Actual Loops"]
         return total
 
+    @pytest.mark.slow
     def test_whatever_they_are_filtered_by(self, api, many):
         queries = [
             "",
@@ -288,6 +289,7 @@ class TestOfManyChatsFewAreRead:
         read = {query: self.count_rows_read(api, f"/chats?{query}") for query in queries}
         assert {query: rows for query, rows in read.items() if rows > 4_000} == {}
 
+    @pytest.mark.slow
     def test_and_of_the_texts_those_of_the_chat(self, api, many):
         for query in ("", "direction=in&kind=text", "status=failed", f"after={at(days=99)}&before={at(days=0)}"):
             assert self.count_rows_read(api, f"/chats/{many['chat']}/messages?{query}") < 100

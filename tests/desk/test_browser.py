@@ -12,6 +12,7 @@ from tests.security.test_browser import browser, pytestmark  # noqa: F401
 DESK, PHONE = {"width": 1440, "height": 900}, {"width": 390, "height": 844}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("size", [DESK, PHONE], ids=["desk", "phone"])
 def test_an_operator_sees_what_failed_and_sends_it_again(browser: Browser, live_server, scheme, size) -> None:  # noqa: F811

@@ -175,6 +175,7 @@ def test_old_figures_are_forgotten(db):
     assert not Figure.objects.filter(name="out").exists()
 
 
+@pytest.mark.slow
 def test_a_count_reads_the_log_by_its_indexes(monkeypatch, omar, platform):
     Message.objects.bulk_create(
         Message(direction="out", kind="relay", status="delivered", virtual_number=omar.virtual_number,

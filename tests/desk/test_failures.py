@@ -168,6 +168,7 @@ class TestMany:
         inbox.run_errands()
         assert Message.objects.filter(handled_at=None, status=Status.FAILED).count() == 2
 
+    @pytest.mark.slow
     def test_a_page_of_a_long_inbox_is_read_by_its_index(self, operator, omar):
         make_many(omar, 3_000)
         make_many(omar, 3_000, status=Status.DELIVERED)

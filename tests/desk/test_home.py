@@ -169,6 +169,7 @@ def test_it_is_a_handful_of_queries_however_much_there_is(operator, size):
     assert len(queries) + raw <= QUERIES
 
 
+@pytest.mark.slow
 def test_a_long_log_is_not_read(monkeypatch, operator, omar):
     Message.objects.bulk_create(
         Message(direction="out", kind="relay", status="delivered", virtual_number=omar.virtual_number,

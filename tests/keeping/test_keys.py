@@ -214,6 +214,7 @@ def test_a_key_that_is_lost_can_be_given_up(settings, story):
     assert count_under(old) > 0
 
 
+@pytest.mark.slow
 def test_web_sender_and_worker_refuse_to_start(settings, transactional_db):
     EncryptionKey.objects.create(fingerprint="0123456789abcdef")
     database = connection.settings_dict

@@ -213,6 +213,7 @@ PAIRS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("saras", "omars", "seconds_an_answer"), PAIRS)
 def test_machines_that_answer_everything_stop_soon(chat, platform, noon, saras, omars, seconds_an_answer):
     platform.phone_numbers_in_texts = "redact"

@@ -271,9 +271,7 @@ def test_a_webhook_at_its_own_url_warns_of_nothing(client, chat, omar, caplog):
 
 # --- Anything at all --------------------------------------------------------------------------------------------
 
-QUICKLY = settings(
-    max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
-)
+QUICKLY = settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 any_text = st.text(st.characters(exclude_categories=("Cs",)), max_size=40)
 any_value = any_text | st.integers() | st.booleans() | st.sampled_from(["true", "0", "1", "2", "255", "256", "-1"])
 any_json = st.recursive(
@@ -295,6 +293,7 @@ def check(client, path: str, params, form: str) -> None:
     assert Message.objects.filter(kind=Kind.RELAY).count() == Message.objects.filter(status="relayed").count()
 
 
+@pytest.mark.slow
 @QUICKLY
 @given(st.data())
 @pytest.mark.parametrize("path", [INBOUND, STATUS])

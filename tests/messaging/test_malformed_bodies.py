@@ -18,9 +18,7 @@ from tests.messaging.signing import ABSENT, INBOUND, STATUS, signed_post
 pytestmark = pytest.mark.django_db
 
 BOTH = pytest.mark.parametrize("path", [INBOUND, STATUS])
-QUICKLY = settings(
-    max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
-)
+QUICKLY = settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 
 
 def refuse(client: Client, path: str, payload, status: int = 400) -> None:
@@ -207,6 +205,7 @@ def check_inbound(client: Client, payload) -> None:
     assert all(attachment.position < 30 for attachment in Attachment.objects.all())
 
 
+@pytest.mark.slow
 @QUICKLY
 @given(any_json)
 def test_any_json_is_stored_or_refused(client, chat, payload):
@@ -266,6 +265,7 @@ def test_any_bytes_under_a_valid_signature_are_refused(client, omar, noted, path
     assert read_all() == before
 
 
+@pytest.mark.slow
 @QUICKLY
 @given(st.data())
 def test_any_mutation_of_a_receipt_is_taken_or_refused(client, omar, noted, data):

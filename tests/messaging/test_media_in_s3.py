@@ -9,7 +9,7 @@ from django.core.files.storage import default_storage
 
 from messaging.media.forgetting import forget_expired_media
 from messaging.media.links import make_link
-from messaging.models import Attachment
+from messaging.models import Attachment, Message
 from tests.messaging.media import JPEG, fetch, receive
 from tests.messaging.rows import Status, ago
 
@@ -83,6 +83,7 @@ def test_a_picture_is_kept_encrypted_served_and_deleted(chat, client, bucket, se
     link = make_link(attachment_id=attachment.pk, content_type=attachment.content_type)
     assert client.get(link.removeprefix(settings.PUBLIC_URL)).content.startswith(b"\xff\xd8\xff")
 
+    Message.objects.filter(pk=relay.pk).update(status=Status.DELIVERED, due_at=None, sent_at=ago(hours=10_000))
     Attachment.objects.update(stored_at=ago(hours=10_000))
     assert forget_expired_media() == 1
     assert bucket == {}

@@ -125,6 +125,7 @@ def test_no_number_and_no_name_is_told(client, omar):
     assert not re.search(r"\+\d{7}", text)
 
 
+@pytest.mark.slow
 def test_a_long_log_costs_a_handful_of_queries_that_scan_none_of_it(client, omar):
     make_strangers_queued(omar.virtual_number, 50)
     Message.objects.bulk_create(

@@ -128,6 +128,7 @@ def test_handing_over_a_text_is_traced_by_its_ids(omar, spans):
         assert secret not in span.to_json()
 
 
+@pytest.mark.slow
 def test_without_being_asked_for_nothing_is_imported():
     check = (
         "import django, sys; django.setup(); import proxy_project.wsgi;"

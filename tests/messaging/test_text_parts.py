@@ -102,6 +102,7 @@ def test_values_of_json_need_not_be_strings(client, chat):
     assert bodies() == (["ab"], ["ab"])
 
 
+@pytest.mark.slow
 def test_255_parts_are_one_text(client, chat):
     parts = make_parts([f"{n:03} " for n in range(1, 256)])
     deliver(client, *parts[::-1])

@@ -56,6 +56,7 @@ def test_the_first_page_is_in_the_zone_and_language_of_the_browser(page: Page, l
     expect(page.locator("html")).to_have_attribute("lang", "es")
 
 
+@pytest.mark.slow
 def test_the_keyboard_skips_the_menu_and_opens_that_of_the_user(page: Page, live_server, there: Population) -> None:
     log_in(page, live_server.url)
     page.goto(f"{live_server.url}{reverse('admin:chats_chat_changelist')}")
@@ -82,6 +83,7 @@ def test_the_keyboard_skips_the_menu_and_opens_that_of_the_user(page: Page, live
     assert Preferences.objects.get().time_zone == "Asia/Tokyo"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_texts_of_a_chat_can_be_read_light_and_dark(
     browser: Browser, live_server, there: Population, scheme: str
@@ -95,6 +97,7 @@ def test_texts_of_a_chat_can_be_read_light_and_dark(
     page.context.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("width", [360, 390])
 def test_no_page_is_wider_than_a_phone(browser: Browser, live_server, there: Population, width: int) -> None:
     page = browser.new_context(viewport={"width": width, "height": 780}).new_page()

@@ -178,6 +178,7 @@ def test_every_action_of_the_admin_is_in_the_table() -> None:
             assert {f"admin:{prefix}_{name}" for name in names} <= {f"admin:{each}" for each in OF_ROWS} | set(FURTHER)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("role", [STAFF, *ROLES, "superuser"])
 def test_a_role_opens_the_pages_of_the_table(role: str, log_in: Callable[..., Client], population: Population) -> None:
     client = log_in(role) if role != "superuser" else log_in_superuser()
@@ -201,6 +202,7 @@ def test_a_role_opens_the_pages_of_the_table(role: str, log_in: Callable[..., Cl
         assert found == expected, label
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("role", [STAFF, *ROLES, "superuser"])
 def test_a_role_opens_the_further_pages_of_the_table(
     role: str, log_in: Callable[..., Client], population: Population
@@ -215,6 +217,7 @@ def test_a_role_opens_the_further_pages_of_the_table(
         assert client.get(reverse(name)).status_code == 200
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("role", [STAFF, *ROLES, "superuser"])
 def test_a_role_is_refused_what_the_table_does_not_give_it(
     role: str, log_in: Callable[..., Client], population: Population
@@ -298,6 +301,7 @@ def test_a_viewer_sees_no_digit_of_a_number_and_nothing_that_was_written(
     assert any("(what was written is hidden)" in page for page in pages)
 
 
+@pytest.mark.slow
 def test_an_operator_sees_masked_numbers_and_texts(log_in: Callable[..., Client], population: Population) -> None:
     pages = " ".join(open_all(log_in(OPERATOR)))
     assert digits_of_people(pages) and "north gate" in pages and "/media/" in pages

@@ -149,6 +149,7 @@ def open_all(client: Client) -> Iterator[tuple[str, Any]]:
                 yield f"{name} {page}", client.get(page_of(row, page))
 
 
+@pytest.mark.slow
 @pytest.mark.django_db
 def test_no_page_in_spanish_shows_an_english_string_of_ours(olga: Client) -> None:
     there = populate()

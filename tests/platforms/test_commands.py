@@ -44,6 +44,7 @@ def works(api_key):
 
 
 class TestGenerateKeys:
+    @pytest.mark.slow
     def test_runs_with_nothing_set_and_makes_an_env_file_that_the_service_reads(self, tmp_path):
         made = in_shell("generate_keys")
         assert (made.returncode, made.stderr) == (0, "")

@@ -58,6 +58,7 @@ def page(browser: Browser, problems: list[str]) -> Page:
     return page
 
 
+@pytest.mark.slow
 def test_every_page_of_the_admin_works_under_its_policy(page: Page, problems: list[str], live_server) -> None:
     User.objects.create_superuser("olga", password="operators-only-1")
     there = populate()
@@ -109,6 +110,7 @@ def test_every_page_of_the_admin_works_under_its_policy(page: Page, problems: li
     assert problems == []
 
 
+@pytest.mark.slow
 def test_the_docs_work_under_their_policy(page: Page, problems: list[str], live_server) -> None:
     page.goto(f"{live_server.url}/docs")
     expect(page.locator(".opblock").first).to_be_visible()

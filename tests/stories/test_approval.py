@@ -2,6 +2,8 @@
 
 import threading
 
+import pytest
+
 from tests.approval.helpers import RELAY, Approver, answering, text_of
 from tests.factories import OMAR, SARA
 from tests.harness.service import Service
@@ -10,6 +12,7 @@ from tests.harness.simulator import wait_until
 DUE_NOW = "UPDATE messaging_approval SET due_at = now() WHERE status = 'asking'"
 
 
+@pytest.mark.slow
 def test_texts_reach_people_as_their_platform_wants_also_when_the_worker_is_killed(service: Service) -> None:
     service.start_worker()
     held, released = threading.Event(), threading.Event()

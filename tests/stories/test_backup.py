@@ -29,6 +29,7 @@ def find_arrived(service: Service, handset: str) -> list[str]:
     return [text["text"] for text in texts if text["handset"] == handset]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif("@:5432" not in os.environ["DATABASE_URL"], reason="pg_dump has to be of the server's version")
 def test_a_backup_is_restored_and_the_service_goes_on(service: Service, tmp_path: Path) -> None:
     assert poll(service) == []

@@ -4,6 +4,8 @@ from collections import Counter
 from decimal import Decimal
 from typing import Any
 
+import pytest
+
 from tests.factories import ALICE, OMAR, SARA
 from tests.harness.service import Service
 
@@ -37,6 +39,7 @@ def read_books(service: Service) -> dict[str, Any]:
     }
 
 
+@pytest.mark.slow
 def test_the_books_agree_with_the_carriers(service: Service) -> None:
     simulator = service.simulator
     chat = service.start_chat((SARA, "Sara"), (OMAR, "Omar"))

@@ -2,11 +2,14 @@
 
 from datetime import UTC, datetime, timedelta
 
+import pytest
+
 from tests.factories import OMAR, SARA
 from tests.harness.service import Service
 from tests.harness.simulator import wait_until
 
 
+@pytest.mark.slow
 def test_a_chat_starts_and_ends_by_itself(service: Service) -> None:
     service.start_worker()
     starts_at = datetime.now(UTC) + timedelta(seconds=3)

@@ -2,6 +2,8 @@
 
 import threading
 
+import pytest
+
 from tests.events.receiver import Answer, Receiver, failing
 from tests.factories import OMAR, SARA
 from tests.harness.service import Service
@@ -25,6 +27,7 @@ def test_a_receiver_that_fails_at_first_is_told_everything_in_order(service: Ser
         assert receiver.types.count("message.delivered") == 3
 
 
+@pytest.mark.slow
 def test_a_worker_killed_half_way_loses_no_event(service: Service) -> None:
     service.start_worker()
     released, held = threading.Event(), threading.Event()

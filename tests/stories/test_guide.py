@@ -146,6 +146,7 @@ def reader(service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         os.killpg(group, signal.SIGKILL)
 
 
+@pytest.mark.slow
 def test_every_block_of_the_guide_does_what_it_says(reader: Reader) -> None:
     for language, block in BLOCKS:
         reader.follow(language, block)

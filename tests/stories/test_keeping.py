@@ -4,6 +4,7 @@ import os
 import re
 from pathlib import Path
 
+import pytest
 from cryptography.fernet import Fernet, InvalidToken
 
 from proxy_project.encryption import find_fingerprint
@@ -23,6 +24,7 @@ def read_files(directory: Path) -> str:
     return "\n".join(path.read_bytes().decode("latin-1") for path in directory.rglob("*") if path.is_file())
 
 
+@pytest.mark.slow
 def test_a_copy_of_database_and_files_reveals_neither_number_name_nor_text(service: Service, tmp_path: Path) -> None:
     simulator = service.simulator
     service.start_worker()
@@ -67,6 +69,7 @@ def test_a_copy_of_database_and_files_reveals_neither_number_name_nor_text(servi
     assert_absent(stored, *numbers, *NAMES, *TEXTS, "JFIF")
 
 
+@pytest.mark.slow
 def test_keys_are_changed_while_people_text(service: Service) -> None:
     old, new = os.environ["ENCRYPTION_KEYS"], Fernet.generate_key().decode()
     simulator = service.simulator

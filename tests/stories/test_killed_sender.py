@@ -2,6 +2,8 @@
 
 import signal
 
+import pytest
+
 from tests.factories import ALICE, BOB, CHARLIE, OMAR, SARA
 from tests.harness.service import Service
 from tests.harness.simulator import wait_until
@@ -36,6 +38,7 @@ def test_a_sender_killed_in_a_burst_loses_nothing_and_sends_nothing_twice(servic
     assert find_arrived(service) == expected
 
 
+@pytest.mark.slow
 def test_two_senders_share_a_burst_and_send_nothing_twice(service: Service) -> None:
     expected = queue_burst(service, PEOPLE, texts_per_chat=15)
     service.simulator.set_faults(latency_ms={"value": 20})
@@ -45,6 +48,7 @@ def test_two_senders_share_a_burst_and_send_nothing_twice(service: Service) -> N
     assert find_arrived(service) == expected
 
 
+@pytest.mark.slow
 def test_a_sender_that_is_asked_to_stop_finishes_and_gives_back(service: Service) -> None:
     expected = queue_burst(service, PEOPLE, texts_per_chat=15)
     service.simulator.set_faults(latency_ms={"value": 200})

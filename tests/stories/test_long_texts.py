@@ -22,6 +22,7 @@ def service(tmp_path: Path, deployment: Deployment) -> Iterator[Service]:
         yield service
 
 
+@pytest.mark.slow
 def test_a_text_of_three_parts_shuffled_and_doubled_arrives_once_and_whole(service: Service) -> None:
     simulator = service.simulator
     [virtual_number] = service.start_chat((SARA, "Sara"), (OMAR, "Omar"))["virtual_numbers"]
@@ -55,6 +56,7 @@ def test_a_text_of_three_parts_shuffled_and_doubled_arrives_once_and_whole(servi
             assert secret not in log, f"{process} logged what it must not"
 
 
+@pytest.mark.slow
 def test_receipts_of_the_sms_api_settle_texts(tmp_path: Path, deployment: Deployment) -> None:
     legacy = {"receipts": "legacy-json:md5hash", "VONAGE_LEGACY_WEBHOOKS": "signed:md5hash"}
     with Service(tmp_path, deployment=deployment, **legacy) as service:

@@ -84,6 +84,7 @@ def per_second(arrivals: list[tuple[float, int]]) -> float:
     return sum(much for _, much in arrivals[:-1]) / (arrivals[-1][0] - arrivals[0][0])
 
 
+@pytest.mark.slow
 def test_two_senders_keep_to_every_rate_and_use_it(service: Service) -> None:
     expected = queue_backlog(service)
     fault = {"status": 429, "retry_after": RETRY_AFTER, "virtual_number": THROTTLED, "times": 2}

@@ -50,6 +50,7 @@ def count_failed_probes(service: Service) -> int:
     return int(failed)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("status", [401, 402])
 def test_texts_wait_while_the_account_is_refused_and_all_arrive_afterwards(service: Service, status: int) -> None:
     operator = Operator(service)
@@ -83,6 +84,7 @@ def test_texts_wait_while_the_account_is_refused_and_all_arrive_afterwards(servi
     assert "text not sent" not in said
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", ["messages", "legacy-form"])
 def test_texts_that_are_taken_and_then_refused_for_want_of_money_all_arrive(service: Service, form: str) -> None:
     expected = queue_burst(service, PEOPLE, texts_per_chat=4)

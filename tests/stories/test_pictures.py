@@ -37,6 +37,7 @@ def wait_for_mms(service: Service, handset: str, count: int, *, after: int) -> d
     return service.simulator.wait_for_text(handset, predicate=has_all, after=after, timeout=20)
 
 
+@pytest.mark.slow
 def test_pictures_travel_both_ways_without_what_the_camera_noted(service: Service) -> None:
     simulator = service.simulator
     simulator.set_faults(secure_media=True)

@@ -59,6 +59,7 @@ class Stream:
         wait_until(lambda: len(self.sent) >= seen + texts, timeout=30, waiting_for="more texts")
 
 
+@pytest.mark.slow
 def test_old_and_new_processes_side_by_side_lose_nothing_and_send_nothing_twice(service: Service) -> None:
     [number] = service.start_chat((SARA, ""), (OMAR, ""))["virtual_numbers"]
     service.start_worker()

@@ -2,6 +2,8 @@
 
 import re
 
+import pytest
+
 from tests.factories import ALICE, OMAR, SARA
 from tests.harness.service import Service
 from tests.harness.simulator import wait_until
@@ -60,6 +62,7 @@ def test_two_people_text_each_other_and_never_see_each_others_number(service: Se
             assert secret.removeprefix("+") not in log, f"{process} logged what it must not"
 
 
+@pytest.mark.slow
 def test_texts_to_a_service_that_is_down_arrive_when_it_is_up_again(service: Service) -> None:
     chat = service.start_chat((SARA, "Sara"), (OMAR, "Omar"))
     service.wait_until_sent()
@@ -73,6 +76,7 @@ def test_texts_to_a_service_that_is_down_arrive_when_it_is_up_again(service: Ser
     assert len(service.simulator.texts_to(OMAR)) == 2
 
 
+@pytest.mark.slow
 def test_a_web_process_killed_in_a_burst_loses_nothing_and_relays_nothing_twice(service: Service) -> None:
     chat = service.start_chat((SARA, "Sara"), (OMAR, "Omar"))
     service.wait_until_sent()
@@ -87,6 +91,7 @@ def test_a_web_process_killed_in_a_burst_loses_nothing_and_relays_nothing_twice(
     assert sorted(bodies(service.simulator.texts_to(OMAR))[1:]) == sorted(expected)
 
 
+@pytest.mark.slow
 def test_the_worker_ends_a_chat_on_time(service: Service) -> None:
     chat = service.start_chat((SARA, "Sara"), (OMAR, "Omar"))
     service.query(f"UPDATE chats_chat SET expires_at = now() - interval '1 second' WHERE id = '{chat['id']}'")

@@ -6,9 +6,12 @@ from typing import Any
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import connection
+from django.db.backends.signals import connection_created
 
 from messaging.gateways.vonage import VonageGateway
 from messaging.sender import Sender
+from proxy_project.sql import plan_by_indexes_alone
 
 
 class Command(BaseCommand):
@@ -32,6 +35,9 @@ class Command(BaseCommand):
             VonageGateway()
         except ImproperlyConfigured as error:
             raise CommandError(str(error)) from None
+        connection_created.connect(plan_by_indexes_alone)
+        # Whoever has connected so far did so without it.
+        connection.close()
         sender = Sender(threads=threads, make_gateway=VonageGateway)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: sender.stop())

@@ -27,6 +27,9 @@ def measure_endurance(stack: Stack, world: World, scale: float, *, minutes: floa
     if not stack.runs("worker"):
         stack.start_worker()
     count = round(per_second * SEGMENT_SECONDS)
+    gateway.start_afresh()
+    # What has just been started takes its time once.
+    _time_segment(stack, gateway, world, count, per_second)
     segments: list[list[float]] = []
     before = read_processor_times(stack)
     for _ in range(max(4, round(scale * minutes * 60 / SEGMENT_SECONDS))):

@@ -1,5 +1,6 @@
 // Wires the page together: what happened comes in as server-sent events and is drawn once per frame.
 
+import { Account } from "/static/account.js";
 import { callApi } from "/static/api.js";
 import { listenToViewer } from "/static/attachments.js";
 import { Faults } from "/static/faults.js";
@@ -88,6 +89,7 @@ async function start() {
   const handsets = new Handsets(byId("handsets"), byId("handset-template"), settings);
   const traffic = new Traffic(byId("traffic"), byId("no-traffic"));
   const faults = new Faults(byId("faults"), byId("faults-hint"), byId("fault-error"));
+  const account = new Account(byId("account"), byId("account-error"));
   listenToButtons(handsets);
   listenToViewer();
   followStream({
@@ -96,6 +98,7 @@ async function start() {
         events = events.slice(events.findLastIndex(([kind]) => kind === "reset"));
         handsets.clear();
         traffic.clear();
+        account.refresh();
       }
       const pick = (wanted) => events.filter(([kind]) => kind === wanted).map(([, data]) => data);
       handsets.show(pick("text"));

@@ -93,6 +93,16 @@ const SPANISH = {
   "every time": "siempre",
   "once": "una vez",
   "{count} times": "{count} veces",
+  // account.js
+  "Account": "Cuenta",
+  "What the service asks for besides texts": "Lo que el servicio pregunta aparte de los mensajes",
+  "Numbers of the account": "Números de la cuenta",
+  "Balance, EUR": "Saldo, EUR",
+  "Answer questions about it with": "Responder a sus preguntas con",
+  "Another number": "Otro número",
+  "Take {number} from the account": "Quitar {number} de la cuenta",
+  "Attached pictures and files become": "Las imágenes y archivos adjuntos envejecen",
+  "{count} h older": "{count} h",
   // fault_list.js
   "{count} a second": "{count} por segundo",
   "by": "con",

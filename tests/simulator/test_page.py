@@ -485,3 +485,34 @@ def test_when_the_simulator_is_gone_the_page_says_so_keeps_what_is_typed_and_goe
             expect(find_bubbles(page, SARA)).to_have_count(1)
             assert [text["text"] for text in back.texts()] == ["Are you there?"]
         page.close()
+
+
+# --- The account ---------------------------------------------------------------------------------------------
+
+
+def test_balance_numbers_and_answers_of_the_account_are_changed_on_the_page(page, simulator):
+    account = page.get_by_test_id("account")
+    account.locator("[name=balance]").fill("1.5")
+    account.locator("[name=balance]").press("Tab")
+    account.locator("[name=fail]").select_option("420")
+    account.locator("[name=number]").fill("+14155550103")
+    account.locator("[name=number]").press("Enter")
+    expect(account.locator("li", has_text="+14155550103")).to_be_visible()
+    shown = simulator.call("GET", "/api/account")
+    assert (shown["balance"], shown["fail"]) == (1.5, {"status": 420})
+    assert "+14155550103" in [number["number"] for number in shown["numbers"]]
+    account.get_by_label("Take +14155550103 from the account").click()
+    expect(account.locator("li", has_text="+14155550103")).to_be_hidden()
+
+
+def test_what_is_no_number_of_an_account_is_refused_in_words(page):
+    page.get_by_test_id("account").locator("[name=number]").fill("nobody")
+    page.get_by_test_id("account").get_by_role("button", name="Add").click()
+    expect(page.locator("#account-error")).to_contain_text("must be a phone number")
+
+
+def test_files_grow_old_at_once(page, simulator):
+    simulator.mms(SARA, VIRTUAL_NUMBER, "", make_attachment(b"\xff\xd8\xff\xe0", name="photo.jpg"))
+    with page.expect_response("**/api/clock") as answered:
+        page.get_by_role("button", name="48 h older").click()
+    assert answered.value.status == 204

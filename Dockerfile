@@ -28,4 +28,4 @@ EXPOSE 8000
 # For the web process; docker-compose.yml asks senders and workers for their heartbeat.
 HEALTHCHECK --interval=15s --timeout=5s --start-period=30s \
     CMD ["python", "-c", "import http.client, os, sys; web = http.client.HTTPConnection('127.0.0.1', int(os.environ['PORT']), timeout=4); web.request('GET', '/healthz'); sys.exit(web.getresponse().status >= 500)"]
-CMD ["gunicorn", "proxy_project.wsgi"]
+CMD ["gunicorn", "proxy_project.asgi"]

@@ -37,9 +37,7 @@ def relay(request: HttpRequest) -> HttpResponse:
     )
     match = find_match(from_number=text.from_number, to_number=text.to_number)
     assert match.sender and match.counterpart
-    log_and_relay(
-        text, match, match.sender, match.counterpart, NOTHING_FOUND, timezone.now(), relay_id=make_id()
-    )  # fmt: skip
+    log_and_relay(Relay(text, match, match.sender, match.counterpart, NOTHING_FOUND), timezone.now())
     return HttpResponse(headers=_EMPTY)
 
 
@@ -49,6 +47,5 @@ application = get_wsgi_application()
 # Once Django is set up: they import models.
 from chats.lookup import find_match  # noqa: E402
 from messaging.gateways import InboundText  # noqa: E402
-from messaging.inbox import log_and_relay  # noqa: E402
+from messaging.inbox import Relay, log_and_relay  # noqa: E402
 from messaging.screening import NOTHING_FOUND  # noqa: E402
-from proxy_project.ids import make_id  # noqa: E402

@@ -97,7 +97,7 @@ def grow(stack: Stack, chats: int) -> Grown:
     look_at_pools(now=timezone.now())
     tidy_database()
     web = (HOST, find_free_port())
-    stack.start_gunicorn(f"web with {chats}", "proxy_project.wsgi", port=web[1], path="/healthz")
+    stack.start_gunicorn(f"web with {chats}", "proxy_project.asgi", port=web[1], path="/healthz")
     numbers = phone_numbers()
     for _ in range(plan.numbers + plan.people):
         next(numbers)

@@ -17,32 +17,28 @@ from proxy_project.encryption import encrypt
 # What the service computes in Python, PostgreSQL computes here, at next to no cost. The people are those of
 # bench.world that can be counted up.
 _LOOKUP_PARAMETERS = {
-    "digest": "sha256(int4send(:person))",
-    "to_number": "'+' || :to_number",
+    "digests": "ARRAY[sha256(int4send(:person))]",
+    "to_numbers": "ARRAY['+' || :to_number]",
 }
-_RELAY_PARAMETERS = {
+_TEXT = {
     "id": "uuidv7()",
     "status": "'relayed'",
     "gateway_id": "gen_random_uuid()",
-    "virtual_number_id": ":number_id",
-    "chat_id": ":chat_id",
-    "participant_id": ":sender_id",
+    "virtual_number_id": ":number_id::uuid",
+    "chat_id": ":chat_id::uuid",
+    "participant_id": ":sender_id::uuid",
     "stranger_number": "''",
-    "stranger_digest": "NULL",
-    "body": ":body",
+    "body": ":body::text",
     "error_code": "''",
-    "disclosures": "NULL",
-    "relay_body": "NULL",
-    "now": "now()",
-    "minute_cost": "interval '1 second'",
-    "day_cost": "interval '43 seconds'",
+    "minute_cost": "'1 second'",
+    "day_cost": "'43 seconds'",
     "text_digest": "'\\\\x00'",
     "is_same": "false",
     "quick_answers": "0",
     "media_count": "0",
     "relay_status": "'queued'",
     "hold_seconds": "0",
-    "revision": ":revision",
+    "revision": ":revision::int",
     "relay_id": "uuidv7()",
     "counterpart_number_id": ":counterpart_number_id::uuid",
     "counterpart_id": ":counterpart_id::uuid",
@@ -50,6 +46,11 @@ _RELAY_PARAMETERS = {
     "inbound_segments": "1",
     "inbound_price": "0.0057",
     "inbound_currency": "'EUR'",
+}
+_TEXT_FIELDS = ", ".join(f"'{name}', {value}" for name, value in _TEXT.items())
+_RELAY_PARAMETERS = {
+    "texts": f"json_build_array(json_build_object({_TEXT_FIELDS}))",
+    "now": "now()",
     "send_for_hours": "24",
 }
 _FOUND = (

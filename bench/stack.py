@@ -42,11 +42,11 @@ class Stack:
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
 
     def start_web(self) -> None:
-        self.start_gunicorn("web", "proxy_project.wsgi", port=self.web[1], path="/healthz")
+        self.start_gunicorn("web", "proxy_project.asgi", port=self.web[1], path="/healthz")
 
-    def start_gunicorn(self, name: str, application: str, *, port: int, path: str) -> None:
-        """Start gunicorn with the project's own configuration, which it finds by itself."""
-        self.start(name, "-m", "gunicorn", application, PORT=str(port), BIND=HOST)
+    def start_gunicorn(self, name: str, application: str, *arguments: str, port: int, path: str) -> None:
+        """Start gunicorn with the project's own configuration, which it finds by itself, changed by `arguments`."""
+        self.start(name, "-m", "gunicorn", application, *arguments, PORT=str(port), BIND=HOST)
         self._wait_for(name, (HOST, port), path)
 
     def start_sender(self, *, threads: int) -> None:

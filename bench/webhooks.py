@@ -24,7 +24,8 @@ def measure_webhooks(stack: Stack, world: World, scale: float) -> list[Row]:
     bare_address = (HOST, find_free_port())
     with connection.cursor() as cursor:
         cursor.execute(_BARE_TABLE)
-    stack.start_gunicorn("bare", "bench.bare", port=bare_address[1], path="/")
+    # As Django is usually served.
+    stack.start_gunicorn("bare", "bench.bare", "--worker-class", "gthread", port=bare_address[1], path="/")
     warm_up = max(64, round(WARM_UP * scale))
     for path in (ONE_INSERT, SAME_SQL):
         _post(bare_address, make_inbounds(world.people, warm_up, path))

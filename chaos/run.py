@@ -30,7 +30,7 @@ from proxy_project import embedded_postgres
 CLOCK_AHEAD_SECONDS = 60
 _SHIFTED_CLOCK = Path(__file__).parent / "shifted_clock"
 _RATE = 200
-_WEB = ("-m", "gunicorn", "proxy_project.wsgi")
+_WEB = ("-m", "gunicorn", "proxy_project.asgi")
 _SENDER = ("manage.py", "send_texts")
 _WORKER = ("manage.py", "procrastinate", "worker")
 

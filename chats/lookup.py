@@ -1,8 +1,9 @@
 """Find out whose text it is, from the only two facts it carries: who sent it, and to which number."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from chats.opted_out import is_opted_out
@@ -82,6 +83,7 @@ class Match:
 
 
 # At most one open or scheduled chat goes with a number and a digest: `open_chat_is_named_by_both_numbers`.
+# A row for each that was asked for, in their order.
 _FIND = f"""
     SELECT number.id, sender.id, sender.chat_id, counterpart.id, counterpart.virtual_number_id, over.at,
            chat.status = 'scheduled', sender.replaced_at IS NOT NULL,
@@ -108,11 +110,12 @@ _FIND = f"""
            platform.texts_per_minute, platform.texts_per_day,
            pace.minute_whole_at, pace.day_whole_at, pace.last_at, pace.last_text, pace.same_texts, pace.same_since,
            pace.quick_answers, counterpart_pace.last_at
-      FROM chats_virtualnumber number
+      FROM unnest(%(digests)s::bytea[], %(to_numbers)s::text[]) WITH ORDINALITY AS asked (digest, to_number, place)
+      LEFT JOIN chats_virtualnumber number ON number.number = asked.to_number
       LEFT JOIN LATERAL (
                SELECT id, chat_id, ended_at, replaced_at, muted_at, blocked_at
                  FROM chats_participant
-                WHERE phone_digest = %(digest)s AND virtual_number_id = number.id
+                WHERE phone_digest = asked.digest AND virtual_number_id = number.id
                 ORDER BY ended_at DESC NULLS FIRST
                 LIMIT 1
            ) sender ON TRUE
@@ -123,21 +126,35 @@ _FIND = f"""
            ) over ON TRUE
       LEFT JOIN chats_participant counterpart
         ON counterpart.chat_id = sender.chat_id AND counterpart.id <> sender.id AND counterpart.ended_at IS NULL
-       AND chat.status = 'open'
+       AND chat.status = 'open' AND sender.ended_at IS NULL
       LEFT JOIN platforms_platform platform ON platform.id = chat.platform_id
       LEFT JOIN chats_pace pace ON pace.participant_id = sender.id
       LEFT JOIN chats_pace counterpart_pace ON counterpart_pace.participant_id = counterpart.id
       LEFT JOIN platforms_platform owner ON owner.id = number.platform_id AND owner.records_events
-     WHERE number.number = %(to_number)s
+     ORDER BY asked.place
 """
 
 
 def find_match(*, from_number: str, to_number: str) -> Match:
     """Return whose text it is; of a number that is not ours, a match without anything."""
-    rows = execute_prepared(_FIND, {"digest": digest_number(from_number), "to_number": to_number})
-    if not rows:
-        return Match(None, None, None, None)
-    number_id, sender_id, chat_id, counterpart_id, counterpart_number_id, ended_at, *others = rows[0]
+    [match] = find_matches([(from_number, to_number)])
+    return match
+
+
+def find_matches(texts: Sequence[tuple[str, str]]) -> list[Match]:
+    """Return for each text, of which who sent it and to which number is given, what `find_match` does, in one look."""
+    rows = execute_prepared(
+        _FIND,
+        {
+            "digests": [digest_number(from_number) for from_number, _ in texts],
+            "to_numbers": [to_number for _, to_number in texts],
+        },
+    )
+    return [_read_match(row) for row in rows]
+
+
+def _read_match(row: Sequence[Any]) -> Match:
+    number_id, sender_id, chat_id, counterpart_id, counterpart_number_id, ended_at, *others = row
     is_scheduled, was_replaced, cool_down_hours, revision, moves_idle_end, *consent = others
     counterpart_opted_out, platform_id, cancel_words_stop, *told = consent
     reference, platform_told, owner_told, is_asked, *screened = told

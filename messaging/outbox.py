@@ -163,7 +163,7 @@ def _queue(
     return message_id
 
 
-def wake_senders() -> None:
+def wake_senders(*_: UUID) -> None:
     """Tell the senders, once the transaction is committed, that texts are queued; once a transaction."""
     _asked.is_waiting = True
     transaction.on_commit(_notify, robust=True)

@@ -1,16 +1,18 @@
 """Decide where an inbound text goes: the one place that says who gets it."""
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
 import structlog
 from django.conf import settings
 from django.db import transaction
+from structlog.contextvars import bound_contextvars
 
 from chats.countries import may_be_answered
-from chats.lookup import SENDER_BLOCKED, Match, Side, find_match
+from chats.lookup import SENDER_BLOCKED, Match, find_match, find_matches
 from messaging.gateways import InboundText
-from messaging.inbox import log_and_relay, log_only
+from messaging.inbox import Relay, Stored, log_and_relay, log_and_relay_all, log_only
 from messaging.keyword_texts import answer_keyword, read_request
 from messaging.models import Message
 from messaging.notices import tell_writer
@@ -20,7 +22,6 @@ from messaging.writing import queue_automatic_text, write_to_stranger
 from platforms.models import Platform
 from platforms.templates import TemplateKind
 from proxy_project.encryption import digest_number
-from proxy_project.ids import make_id
 
 log = structlog.get_logger(__name__)
 
@@ -40,7 +41,7 @@ def receive_text(text: InboundText, *, now: datetime) -> Status | None:
     Returns what was decided; None when the gateway has delivered this text before, and nothing was done.
     """
     for _ in range(_ATTEMPTS):
-        ids: dict[str, str] = {}
+        relay: Relay | None = None
         match = find_match(from_number=text.from_number, to_number=text.to_number)
         status = _decide(match, now)
         writer = None if status is Status.UNMATCHED else match.sender
@@ -49,9 +50,8 @@ def receive_text(text: InboundText, *, now: datetime) -> Status | None:
             stands, message_id = answer_keyword(keyword, text, match, writer, now)
         elif not (verdict := screen_text(text, match, now)).obstacle and match.sender and match.counterpart:
             status = Status.RELAYED
-            relay_id = make_id()
-            ids["relay"] = str(relay_id)
-            stands, message_id = _relay(text, match, match.sender, match.counterpart, verdict, now, relay_id)
+            relay = Relay(text, match, match.sender, match.counterpart, verdict)
+            stands, message_id = _relay(relay, now)
         else:
             with transaction.atomic():
                 stands, message_id = log_only(text, match, writer, status, now, verdict=verdict)
@@ -59,34 +59,62 @@ def receive_text(text: InboundText, *, now: datetime) -> Status | None:
                     _answer(text, match, status, verdict, now)
         if not stands:
             continue
-        if message_id is None:
-            log.info("text received again")
-            return None
-        if match.sender and status is not Status.UNMATCHED:
-            ids["chat"] = str(match.sender.chat_id)
-        # The sender and the worker log what becomes of `relay` under its id.
-        log.info("text received", message=str(message_id), **ids, status=status.value)
-        return status
+        _log(message_id, status, match, relay)
+        return status if message_id else None
     raise ChatKeepsChanging
 
 
-def _relay(
-    text: InboundText,
-    match: Match,
-    sender: Side,
-    counterpart: Side,
-    verdict: Verdict,
-    now: datetime,
-    relay_id: UUID,
-) -> tuple[bool, UUID | None]:
+def relay_plain_texts(texts: Sequence[InboundText], *, now: datetime, requests: Sequence[str]) -> list[bool]:
+    """Do what receive_text does with those of several texts that are simply passed on, together: all of them, or none.
+
+    No two of them are from one number. Returns for each whether it is stored; of any other nothing was done, and it is
+    for receive_text. `requests` are the ids of their requests, for the log.
+    """
+    matches = find_matches([(text.from_number, text.to_number) for text in texts])
+    relays = [_find_plain_relay(text, match, now) for text, match in zip(texts, matches, strict=True)]
+    stored = iter(log_and_relay_all([relay for relay in relays if relay], now))
+    is_stored = []
+    for relay, request in zip(relays, requests, strict=True):
+        stands, message_id = next(stored) if relay else (False, None)
+        if relay and stands:
+            with bound_contextvars(request=request):
+                _log(message_id, Status.RELAYED, relay.match, relay)
+        is_stored.append(stands)
+    return is_stored
+
+
+def _find_plain_relay(text: InboundText, match: Match, now: datetime) -> Relay | None:
+    """Return the relay of a text with which nothing is to be done but to pass it on."""
+    if not (match.sender and match.counterpart) or text.media or match.is_asked:
+        return None
+    if read_request(text, match, match.sender):
+        return None
+    verdict = screen_text(text, match, now)
+    if verdict.obstacle or verdict.disclosures:
+        return None
+    return Relay(text, match, match.sender, match.counterpart, verdict)
+
+
+def _log(message_id: UUID | None, status: Status, match: Match, relay: Relay | None) -> None:
+    if message_id is None:
+        log.info("text received again")
+        return
+    # The sender and the worker log what becomes of `relay` under its id.
+    ids = {"relay": str(relay.id)} if relay else {}
+    if match.sender and status is not Status.UNMATCHED:
+        ids["chat"] = str(match.sender.chat_id)
+    log.info("text received", message=str(message_id), **ids, status=status.value)
+
+
+def _relay(relay: Relay, now: datetime) -> Stored:
     """Pass on what may be; if that is not all of it, its writer is told."""
-    if not verdict.disclosures:
-        return log_and_relay(text, match, sender, counterpart, verdict, now, relay_id=relay_id)
+    if not relay.verdict.disclosures:
+        return log_and_relay(relay, now)
     with transaction.atomic():
-        stands, message_id = log_and_relay(text, match, sender, counterpart, verdict, now, relay_id=relay_id)
-        if message_id:
-            tell_writer(sender, verdict, now)
-    return stands, message_id
+        stored = log_and_relay(relay, now)
+        if stored.message_id:
+            tell_writer(relay.sender, relay.verdict, now)
+    return stored
 
 
 def _decide(match: Match, now: datetime) -> Status:

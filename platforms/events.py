@@ -25,15 +25,14 @@ _CHAT_LOCK = "1702256244, uuid_hash({chat_id}) & 1023"
 _RECORD = f"""
     recorded AS (
         INSERT INTO platforms_event (id, platform_id, type, chat_id, message_id, payload, occurred_at)
-        SELECT %(event_id)s::uuid, platform.id, %(event_type)s::text, %(event_chat_id)s::uuid,
-               %(event_message_id)s::uuid, %(event_payload)s::text, %(event_at)s::timestamptz
-          FROM platforms_platform AS platform
+        SELECT event.id, platform.id, event.type, event.chat_id, event.message_id, event.payload, event.occurred_at
+          FROM ({{events}}) AS event
+          JOIN platforms_platform AS platform ON platform.id = event.platform_id
          CROSS JOIN LATERAL (
-               SELECT pg_advisory_xact_lock_shared({_CHAT_LOCK.format(chat_id="%(event_chat_id)s::uuid")})
+               SELECT pg_advisory_xact_lock_shared({_CHAT_LOCK.format(chat_id="event.chat_id")})
                 WHERE platform.records_events
                OFFSET 0
                ) AS writing
-         WHERE platform.id = %(event_platform_id)s::uuid AND {{when}}
         RETURNING id, platform_id, chat_id, type, position
     ),
     queued AS (
@@ -52,19 +51,27 @@ _RECORD = f"""
 """
 
 
-def event_ctes(*, when: str) -> str:
-    """Return CTEs that record an event within a larger statement, if the SQL condition `when` holds.
+_ONE_EVENT = """
+    SELECT %(event_id)s::uuid AS id, %(event_platform_id)s::uuid AS platform_id, %(event_type)s::text AS type,
+           %(event_chat_id)s::uuid AS chat_id, %(event_message_id)s::uuid AS message_id,
+           %(event_payload)s::text AS payload, %(event_at)s::timestamptz AS occurred_at
+"""
 
-    They take the parameters of `event_params`; whoever runs them calls `wake_deliveries`.
+
+def event_ctes(*, events: str) -> str:
+    """Return CTEs that record events within a larger statement: the rows of the query `events`.
+
+    It gives an id, platform_id, type, chat_id, message_id, payload and occurred_at, as `event_params` makes them;
+    whoever runs the statement calls `wake_deliveries` when there is something in `queued`.
     """
-    return _RECORD.format(when=when)
+    return _RECORD.format(events=events)
 
 
 # Tells whether every event of a chat whose position is given already can be seen, or never will be; and makes who
 # records another one wait until the transaction ends.
 NOBODY_WRITES = f"pg_try_advisory_xact_lock({_CHAT_LOCK})"
 
-_RECORD_ALONE = f"WITH {_RECORD.format(when='TRUE')} SELECT (SELECT count(*) FROM recorded), count(*) FROM queued"
+_RECORD_ALONE = f"WITH {event_ctes(events=_ONE_EVENT)} SELECT (SELECT count(*) FROM recorded), count(*) FROM queued"
 
 
 def record_event(
@@ -100,7 +107,7 @@ def event_params(
     chat_id: UUID | None = None,
     message_id: UUID | None = None,
 ) -> dict[str, Any]:
-    """Return what `event_ctes` takes; see `record_event`."""
+    """Return what an event is made of; see `record_event`."""
     return {
         "event_id": make_id(),
         "event_platform_id": platform_id,

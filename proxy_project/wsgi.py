@@ -1,4 +1,4 @@
-"""The WSGI application that gunicorn serves: `gunicorn proxy_project.wsgi`."""
+"""Django as a WSGI application, which proxy_project.asgi serves."""
 
 import os
 

@@ -90,7 +90,7 @@ def _run(supervised: supervisor.Supervisor) -> None:
         supervised.start(supervisor.Program("simulator", command, environment, stop_wave=1))
     _prepare_database(environment, VIRTUAL_NUMBERS if simulated else ())
     for name, arguments in (
-        ("web", ["-m", "gunicorn", "proxy_project.wsgi"]),
+        ("web", ["-m", "gunicorn", "proxy_project.asgi"]),
         ("sender", ["manage.py", "send_texts"]),
         ("worker", ["manage.py", "procrastinate", "worker"]),
     ):

@@ -429,7 +429,7 @@ def test_procfile_and_compose_run_commands_that_exist() -> None:
         elif words[:2] == ["python", "-m"]:
             assert (ROOT / f"{words[2].replace('.', '/')}.py").exists()
         else:
-            assert words == ["gunicorn", "proxy_project.wsgi"]
+            assert words == ["gunicorn", "proxy_project.asgi"]
 
 
 def test_compose_waits_for_the_migration_and_holds_no_secret() -> None:

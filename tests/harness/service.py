@@ -71,7 +71,7 @@ class Service:
 
     def start_web(self, name: str = "web") -> None:
         """Start gunicorn and wait until it answers; several share the port."""
-        self._start(name, str(Path(sys.executable).parent / "gunicorn"), "proxy_project.wsgi")
+        self._start(name, str(Path(sys.executable).parent / "gunicorn"), "proxy_project.asgi")
         wait_until(
             lambda: self.log(name).count("Booting worker") > 1,
             timeout=_START_SECONDS,

@@ -224,7 +224,7 @@ def test_web_sender_and_worker_refuse_to_start(settings, transactional_db):
     commands = (
         [sys.executable, "manage.py", "send_texts"],
         [sys.executable, "manage.py", "procrastinate", "worker"],
-        [str(Path(sys.executable).parent / "gunicorn"), "--workers", "1", "proxy_project.wsgi"],
+        [str(Path(sys.executable).parent / "gunicorn"), "--workers", "1", "proxy_project.asgi"],
         [sys.executable, "manage.py", "check"],
     )
     running = [

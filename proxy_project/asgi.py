@@ -1,0 +1,50 @@
+"""The ASGI application that gunicorn serves: `gunicorn proxy_project.asgi`.
+
+Plain webhooks are taken in the event loop; everything else is Django's, in `WEB_THREADS` threads.
+docs/decisions/0033-webhooks-together.md
+"""
+
+import os
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any, cast
+from urllib.parse import quote
+
+from a2wsgi import WSGIMiddleware
+
+from proxy_project.wsgi import application as django_application
+
+# Once Django is set up: it imports models.
+from messaging.webhooks_together import WebhooksTogether  # isort: skip
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Any]]
+Send = Callable[[Any], Awaitable[None]]
+
+# Django's types say less of what it gives than WSGI has it.
+_django = WSGIMiddleware(cast(Any, django_application), workers=int(os.environ.get("WEB_THREADS", "4")))
+
+
+async def _serve_django(scope: Scope, receive: Receive, send: Send) -> None:
+    # `X_Forwarded_For` would become the same name as `X-Forwarded-For`, which the proxy in front vouches for.
+    headers = [(name, value) for name, value in scope["headers"] if b"_" not in name]
+    # What is no ASCII belongs escaped; the adapter refuses it.
+    query = quote(scope["query_string"], safe="!#$%&'()*+,/:;=?@[]~").encode()
+    await _django({**scope, "headers": headers, "query_string": query}, receive, send)  # type: ignore[arg-type]
+
+
+_webhooks = WebhooksTogether(_serve_django)
+
+
+async def application(scope: Scope, receive: Receive, send: Send) -> None:
+    if scope["type"] == "lifespan":
+        await _live(receive, send)
+    else:
+        await _webhooks(scope, receive, send)
+
+
+async def _live(receive: Receive, send: Send) -> None:
+    """Say that we are ready, and when the server stops, that what was at work is done."""
+    while (message := await receive())["type"] != "lifespan.shutdown":
+        await send({"type": "lifespan.startup.complete"})
+    _webhooks.close()
+    await send({"type": f"{message['type']}.complete"})

@@ -5,9 +5,9 @@ all there are. Whatever is not, or cannot be taken, goes on to Django as if noth
 docs/decisions/0033-webhooks-together.md
 """
 
-from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from uuid import UUID
 
 import structlog
@@ -20,6 +20,7 @@ from messaging.gateways import InboundText, Progress, Receipt, WebhookError, von
 from messaging.receipts import record_plain_receipts
 from messaging.relay import relay_plain_texts
 from messaging.signatures import note_signature
+from proxy_project.bodies import Application, Receive, Scope, Send, read_body
 from proxy_project.ids import make_id
 from proxy_project.request_ids import HEADER
 from proxy_project.together import Together
@@ -27,12 +28,6 @@ from proxy_project.tracing import trace
 from proxy_project.webhook_path import make_answer
 
 log = structlog.get_logger(__name__)
-
-Scope = MutableMapping[str, Any]
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 _EXPECTED: dict[str, type[InboundText] | type[Receipt]] = {
     "/webhooks/inbound": InboundText,
@@ -72,7 +67,7 @@ class WebhooksTogether:
         self._pool.shutdown()
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
-        body, receive = await _read_body(receive)
+        body, receive = await read_body(receive, most_bytes=_MOST_BYTES)
         says = None if body is None else _read_plain(scope, body)
         if says is None:
             await self._otherwise(scope, receive, send)
@@ -93,28 +88,6 @@ class WebhooksTogether:
         headers = [*self._headers, (HEADER.lower().encode(), news.request.encode())]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": b""})
-
-
-async def _read_body(receive: Receive) -> tuple[bytes | None, Receive]:
-    """Return the body unless it is large or breaks off, and a `receive` that gives what was read once more."""
-    read: list[Message] = []
-    size, is_whole = 0, False
-    while not is_whole and size <= _MOST_BYTES:
-        message = await receive()
-        read.append(message)
-        if message["type"] != "http.request":
-            break
-        size += len(message.get("body", b""))
-        is_whole = not message.get("more_body", False)
-    is_small = is_whole and size <= _MOST_BYTES
-    body = b"".join(message.get("body", b"") for message in read) if is_small else None
-    again = iter(read)
-
-    async def receive_again() -> Message:
-        message = next(again, None)
-        return await receive() if message is None else message
-
-    return body, receive_again
 
 
 def _read_plain(scope: Scope, body: bytes) -> InboundText | Receipt | None:

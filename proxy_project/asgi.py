@@ -5,21 +5,18 @@ docs/decisions/0033-webhooks-together.md
 """
 
 import os
-from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, cast
-from urllib.parse import quote
 
 from a2wsgi import WSGIMiddleware
 
+from proxy_project.bodies import Receive, Scope, Send, read_body
 from proxy_project.wsgi import application as django_application
 
 # Once Django is set up: it imports models.
 from messaging.webhooks_together import WebhooksTogether  # isort: skip
 
-Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Any]]
-Send = Callable[[Any], Awaitable[None]]
-
+# Larger bodies (none of the API's) are read while a thread waits for them.
+_MOST_BYTES = 1024 * 1024
 # Django's types say less of what it gives than WSGI has it.
 _django = WSGIMiddleware(cast(Any, django_application), workers=int(os.environ.get("WEB_THREADS", "4")))
 
@@ -27,9 +24,9 @@ _django = WSGIMiddleware(cast(Any, django_application), workers=int(os.environ.g
 async def _serve_django(scope: Scope, receive: Receive, send: Send) -> None:
     # `X_Forwarded_For` would become the same name as `X-Forwarded-For`, which the proxy in front vouches for.
     headers = [(name, value) for name, value in scope["headers"] if b"_" not in name]
-    # What is no ASCII belongs escaped; the adapter refuses it.
-    query = quote(scope["query_string"], safe="!#$%&'()*+,/:;=?@[]~").encode()
-    await _django({**scope, "headers": headers, "query_string": query}, receive, send)  # type: ignore[arg-type]
+    # Who sends slowly keeps no thread busy.
+    _, receive = await read_body(receive, most_bytes=_MOST_BYTES)
+    await _django({**scope, "headers": headers}, receive, send)  # type: ignore[arg-type]
 
 
 _webhooks = WebhooksTogether(_serve_django)

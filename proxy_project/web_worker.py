@@ -1,17 +1,69 @@
 """How gunicorn's workers speak HTTP: uvicorn's, with what it needs to know of this service."""
 
+import asyncio
 from typing import Any
 
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn_worker import UvicornWorker
+
+# More than a proxy in front lets through, and than any request of ours has: nginx takes 32 KiB.
+MOST_HEAD_BYTES = 64 * 1024
+# A client gets so long for the head of a request, so that those who send none do not use up all connections.
+HEAD_SECONDS = 30
+
+
+class BoundedProtocol(HttpToolsProtocol):
+    """Reads requests by llhttp, which is strict about what smuggles requests; closes on heads that are large or slow.
+
+    uvicorn limits neither: https://www.uvicorn.org/settings/#resource-limits
+    """
+
+    _is_in_head = False
+    _head_bytes = 0
+    _closing: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: Any) -> None:
+        super().connection_made(transport)
+        self._begin_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._end_head()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if not self._is_in_head:
+            return
+        self._head_bytes += len(data)
+        if self._head_bytes > MOST_HEAD_BYTES:
+            self.send_400_response("The head of the request is too large.")
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self._begin_head()
+
+    def on_headers_complete(self) -> None:
+        self._end_head()
+        super().on_headers_complete()
+
+    def _begin_head(self) -> None:
+        self._end_head()
+        self._is_in_head, self._head_bytes = True, 0
+        self._closing = self.loop.call_later(HEAD_SECONDS, self.transport.close)
+
+    def _end_head(self) -> None:
+        self._is_in_head = False
+        if self._closing:
+            self._closing.cancel()
+            self._closing = None
 
 
 class WebWorker(UvicornWorker):
-    """An event loop, which reads requests and runs what is plain of them, before the threads that Django runs in."""
+    """An event loop that reads requests, and takes the plain webhooks among them; Django runs in threads beside it."""
 
     CONFIG_KWARGS: dict[str, Any] = {
         "loop": "uvloop",
-        # llhttp, which is strict about what smuggles requests, and takes a tenth of the time of gunicorn's own parser.
-        "http": "httptools",
+        "http": BoundedProtocol,
         "ws": "none",
         "lifespan": "on",
         # Who a request comes from is decided by TRUSTED_PROXIES, from what the socket says and the header.

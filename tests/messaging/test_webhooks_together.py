@@ -227,7 +227,7 @@ def test_what_becomes_of_a_text_is_the_same_by_either_way(chat, others, client, 
     rows.update(**fields)
     for text in _TEXTS:
         assert signed_post(client, INBOUND, sms_from(SARA, text)).status_code == 200
-    answers = [deliver((INBOUND, sms_from(ALICE, text)))[0] for text in _TEXTS]
+    answers = deliver(*texts(*(sms_from(ALICE, text) for text in _TEXTS)))
     assert {answer.status for answer in answers} == {200}
     assert _describe(chat) == _describe(others)
 

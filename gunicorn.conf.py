@@ -5,17 +5,27 @@ from pathlib import Path
 
 from environ import Env
 
-# What settings read for the service, this has to read for itself; the environment wins over the file.
+
+class _Settings(Env):
+    """What settings read for the service, this has to read for itself; the environment wins over the file.
+
+    In a copy of the environment: in that of the master, which workers inherit, it would win over a file that has been
+    changed since, and a reload would not bring in what it says.
+    """
+
+    ENVIRON = dict(os.environ)
+
+
 env_file = Path(os.environ.get("ENV_FILE") or Path(__file__).parent / ".env")
 if env_file.is_file():
-    Env.read_env(env_file)
+    _Settings.read_env(env_file)
+environ = _Settings.ENVIRON
 
-bind = f"{os.environ.get('BIND', '127.0.0.1')}:{os.environ.get('PORT', '8000')}"
-workers = int(os.environ.get("WEB_CONCURRENCY", "2"))
-# Requests are read by an event loop, in a tenth of the time that threads of gunicorn take for it.
+bind = f"{environ.get('BIND', '127.0.0.1')}:{environ.get('PORT', '8000')}"
+workers = int(environ.get("WEB_CONCURRENCY", "2"))
+# Requests are read by an event loop, in a tenth of the time that threads of gunicorn take for it; Django runs in
+# WEB_THREADS threads of each worker. docs/decisions/0033-webhooks-together.md
 worker_class = "proxy_project.web_worker.WebWorker"
-# Of each worker, in which Django runs.
-threads = int(os.environ.get("WEB_THREADS", "4"))
 # Longer than the 60 seconds for which reverse proxies keep an idle connection: who is about to use it should
 # be the one to close it.
 keepalive = 75

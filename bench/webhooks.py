@@ -25,7 +25,8 @@ def measure_webhooks(stack: Stack, world: World, scale: float) -> list[Row]:
     with connection.cursor() as cursor:
         cursor.execute(_BARE_TABLE)
     # As Django is usually served.
-    stack.start_gunicorn("bare", "bench.bare", "--worker-class", "gthread", port=bare_address[1], path="/")
+    threads = ("--worker-class", "gthread", "--threads", "4")
+    stack.start_gunicorn("bare", "bench.bare", *threads, port=bare_address[1], path="/")
     warm_up = max(64, round(WARM_UP * scale))
     for path in (ONE_INSERT, SAME_SQL):
         _post(bare_address, make_inbounds(world.people, warm_up, path))

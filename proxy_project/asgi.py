@@ -4,10 +4,10 @@ Plain webhooks are taken in the event loop; everything else is Django's, in `WEB
 docs/decisions/0033-webhooks-together.md
 """
 
-import os
 from typing import Any, cast
 
 from a2wsgi import WSGIMiddleware
+from django.conf import settings
 
 from proxy_project.bodies import Receive, Scope, Send, read_body
 from proxy_project.wsgi import application as django_application
@@ -18,7 +18,7 @@ from messaging.webhooks_together import WebhooksTogether  # isort: skip
 # Larger bodies (none of the API's) are read while a thread waits for them.
 _MOST_BYTES = 1024 * 1024
 # Django's types say less of what it gives than WSGI has it.
-_django = WSGIMiddleware(cast(Any, django_application), workers=int(os.environ.get("WEB_THREADS", "4")))
+_django = WSGIMiddleware(cast(Any, django_application), workers=settings.WEB_THREADS)
 
 
 async def _serve_django(scope: Scope, receive: Receive, send: Send) -> None:

@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import re
+import runpy
 import select
 import shlex
 import shutil
@@ -491,7 +492,10 @@ def test_a_service_of_compose_is_one_that_compose_understands(name: str) -> None
 @pytest.mark.parametrize("name", COMPOSE["services"])
 def test_a_service_of_compose_has_no_rights_it_does_not_need_and_comes_back(name: str) -> None:
     service = COMPOSE["services"][name]
-    assert service["read_only"] is True and service["cap_drop"] == ["ALL"]
+    # Compose refuses a secret from the environment where nobody may write, as it has to write it into the container:
+    # https://github.com/docker/compose/pull/12531
+    given = [secret for secret in service.get("secrets", ()) if "environment" in COMPOSE["secrets"][secret]]
+    assert service["read_only"] is not bool(given) and service["cap_drop"] == ["ALL"]
     assert service["security_opt"] == ["no-new-privileges:true"]
     assert service["restart"] in ("unless-stopped", "on-failure")
     assert service["logging"]["options"]["max-size"]
@@ -589,6 +593,21 @@ def test_env_example_explains_every_name_that_is_read() -> None:
     read = set(re.findall(r"(?:_config|env|environ)\.\w+\(\s*[\"']([A-Z_]+)[\"']", sources)) - {"ENV_FILE"}
     assert {"SECRET_KEY", "WEB_THREADS"} < read
     assert read - explained == set()
+
+
+def test_a_reload_of_gunicorn_brings_in_what_was_changed_in_the_file(tmp_path: Path, monkeypatch) -> None:
+    """Its master reads its settings again, and what workers inherit from it must not win over the file."""
+    file = tmp_path / "env"
+    monkeypatch.setenv("ENV_FILE", str(file))
+    monkeypatch.setenv("WEB_THREADS", "3")
+    for name in ("BIND", "PORT", "WEB_CONCURRENCY"):
+        monkeypatch.delenv(name, raising=False)
+    before = dict(os.environ)
+    for port in ("8001", "8002"):
+        file.write_text(f"PORT={port}\nWEB_THREADS=7\nMETRICS_TOKEN={port}\n")
+        read = runpy.run_path(str(ROOT / "gunicorn.conf.py"))
+        assert (read["bind"], read["workers"], read["threads"]) == (f"127.0.0.1:{port}", 2, 3)
+    assert dict(os.environ) == before
 
 
 def find_free_port() -> int:

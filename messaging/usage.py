@@ -61,9 +61,7 @@ _COUNT = f"""
                   mms = total.mms + excluded.mms, attachments = total.attachments + excluded.attachments,
                   price = total.price + excluded.price
 """
-_READ_COLUMNS = (
-    "day, virtual_number_id, direction, kind, status, currency, texts, segments, mms, attachments, price"
-)
+_READ_COLUMNS = "day, virtual_number_id, direction, kind, status, currency, texts, segments, mms, attachments, price"
 _IN_RANGE = "platform_id = %(platform_id)s AND day >= %(first)s AND day <= %(last)s"
 _BY_NUMBER = f"SELECT {_READ_COLUMNS} FROM messaging_usageday WHERE {_IN_RANGE}"
 # With thousands of numbers a few rows instead of a million. What has changed since is beside them for ten minutes: if

@@ -7,7 +7,7 @@ from django.db.models import Q
 from django.db.models.functions import Coalesce, Now
 
 # Kept in a module of their own.
-from chats.number_models import NumberHealth, PoolForecast  # noqa: F401
+from chats.number_models import NumberHealth, NumberUse, PoolForecast  # noqa: F401
 from platforms.models import DisclosureRule, Platform
 from platforms.templates import LONGEST_TAG
 from proxy_project.encryption import UNREADABLE, EncryptedJSONField, EncryptedTextField

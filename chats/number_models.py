@@ -42,3 +42,26 @@ class PoolForecast(models.Model):
     def chats_left(self) -> int:
         """How many more chats the busiest person can be in."""
         return max(0, self.numbers - self.held_by_busiest_person)
+
+
+class NumberUse(models.Model):
+    """How the chats of a platform with many use a virtual number, as of the last look at the pools (chats.pool).
+
+    There are rows of a platform while it has many chats, and of each only for the numbers that it uses.
+    """
+
+    platform = models.ForeignKey(Platform, on_delete=models.CASCADE, related_name="+", db_index=False)
+    virtual_number = models.ForeignKey(
+        "chats.VirtualNumber", on_delete=models.CASCADE, related_name="+", db_index=False
+    )  # fmt: skip
+    open_chats = models.PositiveIntegerField()
+    cooling_down = models.PositiveIntegerField()
+
+    class Meta:
+        constraints = (
+            # The next look changes the row that is there. GET /virtual-numbers reads the numbers of a page by it.
+            models.UniqueConstraint(fields=["platform", "virtual_number"], name="number_use_is_noted_once"),
+        )
+
+    def __str__(self) -> str:
+        return f"use of {self.virtual_number_id}"

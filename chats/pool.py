@@ -85,19 +85,30 @@ _FORECAST = f"""
 
 # Of a platform with many chats, as of the last look at them.
 _MANY = 2_000
+_HAS_MANY = f"""
+    (SELECT count(*) FROM (SELECT FROM chats_chat
+                            WHERE platform_id = {{platform}} AND ended_at IS NULL
+                            LIMIT {_MANY + 1}) AS few) > {_MANY}
+"""
 _NOTED = f"""
     SELECT (SELECT count(*) FROM chats_virtualnumber
              WHERE {_GIVEN} AND (platform_id = %(platform)s OR platform_id IS NULL)),
            held_by_busiest_person
       FROM chats_poolforecast
-     WHERE platform_id = %(platform)s
-       AND (SELECT count(*) FROM (SELECT FROM chats_chat
-                                   WHERE platform_id = %(platform)s AND ended_at IS NULL
-                                   LIMIT {_MANY + 1}) AS few) > {_MANY}
+     WHERE platform_id = %(platform)s AND {_HAS_MANY.format(platform="%(platform)s")}
+"""
+# A row for each number, or none at all: a platform that had few chats at the last look has no rows.
+_NOTED_USAGE = f"""
+    SELECT number_id, COALESCE(open_chats, 0), COALESCE(cooling_down, 0)
+      FROM unnest(%(numbers)s::uuid[]) AS number_id
+      LEFT JOIN chats_numberuse ON platform_id = %(platform)s AND virtual_number_id = number_id
+     WHERE EXISTS (SELECT FROM chats_numberuse WHERE platform_id = %(platform)s)
+       AND {_HAS_MANY.format(platform="%(platform)s")}
 """
 _LOOK = f"""
     WITH one AS MATERIALIZED (
-        SELECT chat.platform_id, person.id, person.phone_digest, person.virtual_number_id
+        SELECT chat.platform_id, person.id, person.phone_digest, person.virtual_number_id, person.chat_id,
+               person.ended_at
           FROM platforms_platform AS platform
           JOIN chats_chat AS chat ON chat.platform_id = platform.id
           JOIN chats_participant AS person ON person.chat_id = chat.id
@@ -121,6 +132,27 @@ _LOOK = f"""
          WHERE owner_id IS NULL OR owner_id = platform_id
          GROUP BY platform_id, person_id
          ORDER BY platform_id, count(*) DESC, person_id
+    ),
+    large AS MATERIALIZED (
+        SELECT id FROM platforms_platform AS platform WHERE {_HAS_MANY.format(platform="platform.id")}
+    ),
+    used AS (
+        SELECT platform_id, virtual_number_id, count(DISTINCT chat_id) FILTER (WHERE ended_at IS NULL) AS open_chats,
+               count(DISTINCT phone_digest) FILTER (WHERE ended_at IS NOT NULL) AS cooling_down
+          FROM one
+         WHERE platform_id IN (SELECT id FROM large)
+         GROUP BY 1, 2
+    ),
+    unused AS (
+        DELETE FROM chats_numberuse AS noted
+         WHERE (platform_id, virtual_number_id) NOT IN (SELECT platform_id, virtual_number_id FROM used)
+    ),
+    noted AS (
+        INSERT INTO chats_numberuse AS noted (platform_id, virtual_number_id, open_chats, cooling_down)
+        SELECT platform_id, virtual_number_id, open_chats, cooling_down FROM used
+        ON CONFLICT (platform_id, virtual_number_id) DO UPDATE
+           SET open_chats = excluded.open_chats, cooling_down = excluded.cooling_down
+         WHERE (noted.open_chats, noted.cooling_down) IS DISTINCT FROM (excluded.open_chats, excluded.cooling_down)
     )
     INSERT INTO chats_poolforecast (platform_id, numbers, held_by_busiest_person, busiest_person_id, looked_at)
     SELECT platform.id, (SELECT count(*) FROM usable WHERE platform_id IS NULL) + COALESCE(own.numbers, 0),
@@ -141,11 +173,16 @@ def find_pool(*, platform: Platform) -> QuerySet[VirtualNumber]:
 
 
 def count_usage(*, platform: Platform, numbers: Sequence[VirtualNumber], now: datetime) -> dict[UUID, NumberUsage]:
-    """Return how the chats of `platform`, and of nobody else, use `numbers`; those they do not use are left out."""
+    """Return how the chats of `platform`, and of nobody else, use `numbers`; those they do not use may be left out.
+
+    Of a platform with many chats it is as of the last look at the pools, a few minutes ago.
+    """
     params = _describe(platform, now) | {"numbers": [number.pk for number in numbers]}
     return {
         number_id: NumberUsage(open_chats=open_chats, cooling_down=cooling_down)
-        for number_id, open_chats, cooling_down in execute_prepared(_USAGE, params)
+        for number_id, open_chats, cooling_down in (
+            execute_prepared(_NOTED_USAGE, params) or execute_prepared(_USAGE, params)
+        )
     }
 
 
@@ -161,7 +198,10 @@ def forecast_pool(*, platform: Platform, now: datetime) -> Forecast:
 
 
 def look_at_pools(*, now: datetime) -> None:
-    """Note, for the pages of operators, how far the numbers reach for each platform, and for whom the least."""
+    """Note how far the numbers reach for each platform, and for whom the least; and how large platforms use each.
+
+    For the pages of operators, and for platforms with many chats.
+    """
     execute_planned(_LOOK, {"now": now, "hours": float(settings.COOL_DOWN_HOURS)})
 
 

@@ -97,8 +97,11 @@ LIST_VIRTUAL_NUMBERS = """\
 The virtual numbers that your chats can have, your own and those shared with other platforms, in the order of the
 numbers. Of each number, your own chats only are counted. `forecast` says how many more chats with others the busiest
 person of your chats can have before there is no number left for them; on shared numbers, what that person holds by
-chats of other platforms counts too. Numbers that have a problem are left out of it. With more than 2,000 chats,
-it is a few minutes old.
+chats of other platforms counts too. Numbers that have a problem are left out of it.
+
+While more than 2,000 of your chats have not ended, `open_chats`, `cooling_down` and what `forecast` says of the busiest
+person are those of the last count, which is taken every five minutes; the numbers themselves, and their state, are
+those of now.
 """
 
 

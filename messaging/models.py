@@ -10,7 +10,7 @@ from django.db.models.functions import Now
 
 from chats.models import Chat, Participant, VirtualNumber
 from messaging.operation_models import Heartbeat, Measurement
-from messaging.usage_models import UsageDay, UsageProgress
+from messaging.usage_models import UsageDay, UsageProgress, UsageTotal
 from platforms.models import Platform
 from proxy_project.encryption import EncryptedTextField
 from proxy_project.ids import make_id
@@ -26,6 +26,7 @@ __all__ = [
     "TextPart",
     "UsageDay",
     "UsageProgress",
+    "UsageTotal",
 ]
 
 # Whose turn it is with texts that are no platform's.

@@ -45,12 +45,45 @@ class UsageDay(models.Model):
             models.Index(fields=["platform", "day"], name="usage_by_day"),
             # The admin: the days of a virtual number.
             models.Index(fields=["virtual_number", "day"], name="usage_by_number"),
-            # The worker: the late changes that are to be added up.
+            # The late changes: the worker adds them up, and until then GET /usage reads them beside UsageTotal.
             models.Index(fields=["day"], condition=Q(is_late=True), name="usage_late"),
         )
 
     def __str__(self) -> str:
         return f"usage {self.pk}"
+
+
+class UsageTotal(models.Model):
+    """UsageDay without virtual numbers, and without late changes: what a platform used on a day, in a few rows.
+
+    Only a trigger on UsageDay writes here, in the transaction that changes a row there, so it does not matter who does,
+    nor of which version they are. docs/decisions/0022-usage.md
+    """
+
+    day = models.DateField()
+    platform = models.ForeignKey(Platform, on_delete=models.PROTECT, null=True, db_index=False, related_name="+")
+    direction = models.CharField(max_length=3)
+    kind = models.CharField(max_length=40)
+    status = models.CharField(max_length=40)
+    currency = models.CharField(max_length=3)
+    texts = models.BigIntegerField()
+    segments = models.BigIntegerField()
+    mms = models.BigIntegerField()
+    attachments = models.BigIntegerField()
+    price = models.DecimalField(max_digits=18, decimal_places=6)
+
+    class Meta:
+        constraints = (
+            # The trigger adds to the row that is there. GET /usage reads a platform's days by it.
+            models.UniqueConstraint(
+                fields=["platform", "day", "direction", "kind", "status", "currency"],
+                nulls_distinct=False,
+                name="usage_total_is_added_up",
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"usage total {self.pk}"
 
 
 class UsageProgress(models.Model):

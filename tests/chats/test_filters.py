@@ -2,10 +2,12 @@
 
 import json
 import re
+from base64 import b64encode
 from datetime import timedelta
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, urlencode, urlsplit
 
 import pytest
+from django.contrib.auth.models import User
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
@@ -25,6 +27,11 @@ NOW = timezone.now().replace(microsecond=0)
 
 def at(**ago):
     return (NOW - timedelta(**ago)).isoformat().replace("+00:00", "Z")
+
+
+def cursor_at(**ago):
+    """Return the cursor of a page that begins that long ago."""
+    return b64encode(urlencode({"p": at(**ago)}).encode()).decode()
 
 
 def fill_in(query):
@@ -225,7 +232,10 @@ _MANY_CHATS = """
 _THEIR_PEOPLE = """
     INSERT INTO chats_participant (id, chat_id, position, name, phone_number, phone_digest, virtual_number_id, ended_at)
     SELECT gen_random_uuid(), id, position, '', '', sha256((reference || position)::bytea),
-           CASE WHEN reference = 'r29999' THEN %(rare)s ELSE %(number)s END::uuid, COALESCE(ended_at, now())
+           CASE WHEN reference = 'r29999' THEN %(rare)s
+                WHEN substr(reference, 2)::int %% 20 = 3 THEN %(some)s
+                ELSE %(number)s END::uuid,
+           COALESCE(ended_at, now())
       FROM chats_chat CROSS JOIN generate_series(1, 2) AS position
 """
 _THEIR_TEXTS = """
@@ -238,15 +248,21 @@ _THEIR_TEXTS = """
 class TestOfManyChatsFewAreRead:
     @pytest.fixture
     def many(self, platform, other_platform):
-        number, rare = make_pool(2)
+        number, rare, some = make_pool(3)
         with connection.cursor() as cursor:
             names = {"platform": platform.pk, "other": other_platform.pk, "many": MANY}
             cursor.execute(_MANY_CHATS, names)
-            cursor.execute(_THEIR_PEOPLE, {"number": number.pk, "rare": rare.pk})
+            cursor.execute(_THEIR_PEOPLE, {"number": number.pk, "rare": rare.pk, "some": some.pk})
             cursor.execute(_THEIR_TEXTS, {"number": number.pk})
             cursor.execute("ANALYZE chats_chat, chats_participant, messaging_message")
         chat = Chat.objects.get(reference="r29999")
-        return {"rare": rare.pk, "number": number.pk, "person": chat.participants.all()[0].pk, "chat": chat.pk}
+        return {
+            "rare": rare.pk,
+            "number": number.pk,
+            "some": some.pk,
+            "person": chat.participants.all()[0].pk,
+            "chat": chat.pk,
+        }
 
     def count_rows_read(self, api, url):
         """Return how many rows the statements of a request read and sort, and check that none reads a whole table."""
@@ -283,11 +299,22 @@ class TestOfManyChatsFewAreRead:
             f"ended_after={at(days=1)}&ended_before={at(hours=23)}",
             f"virtual_number={many['rare']}",
             f"virtual_number={many['number']}",
+            # Neither few nor most: 1,500.
+            f"virtual_number={many['some']}",
+            f"virtual_number={many['some']}&cursor={cursor_at(days=10)}",
+            f"virtual_number={many['some']}&status=ended",
             f"virtual_number={NOBODYS}",
             f"person={many['person']}",
         ]
         read = {query: self.count_rows_read(api, f"/chats?{query}") for query in queries}
         assert {query: rows for query, rows in read.items() if rows > 4_000} == {}
+
+    @pytest.mark.slow
+    @pytest.mark.parametrize("number", ["rare", "some", "number"])
+    def test_by_virtual_number_in_the_admin_too(self, client, many, number):
+        client.force_login(User.objects.create_superuser("nadia"), backend="operators.backends.OperatorBackend")
+        # A page has a hundred chats.
+        assert self.count_rows_read(client, f"/admin/chats/chat/?number={many[number]}") < 8_000
 
     @pytest.mark.slow
     def test_and_of_the_texts_those_of_the_chat(self, api, many):

@@ -109,6 +109,7 @@ CLEAR = {
     "messaging.OptOut": {"end", "keyword", "recorded_by", "scope", "source"},
     "messaging.TextPart": {"gateway_id", "reference", "to_number", "undeliverable"},
     "messaging.UsageDay": {"currency", "direction", "kind", "status"},
+    "messaging.UsageTotal": {"currency", "direction", "kind", "status"},
     # Of operators, not of people who text.
     "operators.Preferences": {"language", "time_zone"},
     "operators.SecondFactor": {"recovery_digests"},

@@ -5,12 +5,14 @@ import re
 from collections import Counter
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from importlib import import_module
 
 import pytest
 from django.db import connection
 
+from chats.models import VirtualNumber
 from messaging import usage
-from messaging.models import Message, UsageDay, UsageProgress
+from messaging.models import Message, UsageDay, UsageProgress, UsageTotal
 from messaging.scheduled import cancel_text, queue_scheduled_texts
 from messaging.usage import GroupBy, count_usage, read_usage
 from tests.chats.helpers import at_once, errors
@@ -21,6 +23,8 @@ from tests.messaging.signing import INBOUND, STATUS, signed_post
 
 pytestmark = pytest.mark.django_db
 
+# A module whose name begins with a digit.
+fill_totals = import_module("messaging.migrations.0025_fill_usage_totals").fill_totals
 TODAY = datetime.now(UTC).date()
 
 
@@ -70,6 +74,21 @@ def flatten(answer):
             if side["texts"]:
                 found[line["group"], direction] = +counts
     return found
+
+
+def assert_totals_are_those_of_the_books() -> None:
+    """Compare what the trigger has added up with the rows it is added up from."""
+    keys = ("platform", "day", "direction", "kind", "status", "currency")
+    amounts = ("texts", "segments", "mms", "attachments", "price")
+    books: dict[tuple[object, ...], Counter[str]] = {}
+    for row in UsageDay.objects.filter(is_late=False).values():
+        key = tuple(row[f"{name}_id" if name == "platform" else name] for name in keys)
+        books.setdefault(key, Counter()).update({name: row[name] for name in amounts})
+    totals = {tuple(row[:6]): Counter(dict(zip(amounts, row[6:], strict=True)))
+              for row in UsageTotal.objects.values_list(*keys, *amounts)}  # fmt: skip
+    assert {key: +counts for key, counts in totals.items() if +counts} == {
+        key: +counts for key, counts in books.items() if +counts
+    }
 
 
 @pytest.fixture
@@ -162,7 +181,10 @@ class TestTheBooksAgreeWithTheLog:
                         currency="EUR" if price else "",
                         channel=chance.choice(["sms", "mms"]),
                     )
-        assert flatten(get(api, from_=long_ago)) == recount(platform)
+            assert flatten(get(api, from_=long_ago)) == recount(platform)
+        by_number = get(api, from_=long_ago, group_by="virtual_number")
+        assert flatten(by_number) == recount(platform, lambda row: row.virtual_number.number)
+        assert_totals_are_those_of_the_books()
 
     def test_after_bodies_are_erased_and_when_the_log_is_pruned(self, api, platform, sara, omar, long_ago):
         make_texts(omar, sara)
@@ -272,6 +294,9 @@ def test_counting_and_changing_at_once_loses_nothing(platform, sara, omar):
     books = read_usage(platform_id=platform.pk, first=date(2020, 1, 1), last=TODAY, group_by=GroupBy.DAY)
     assert books.total.outbound.by_status == {"sent": 40}
     assert books.total.outbound.prices == {"EUR": Decimal("0.288")}
+    assert_totals_are_those_of_the_books()
+    count_usage()
+    assert_totals_are_those_of_the_books()
 
 
 def test_the_worker_may_be_killed_half_way(monkeypatch, api, sara, omar, long_ago):
@@ -310,7 +335,7 @@ def test_of_a_long_log_only_what_is_not_counted_is_read(platform, chat, virtual_
             "last": TODAY,
             "counted_to": UsageProgress.objects.get().counted_to,
         }
-        cursor.execute(f"EXPLAIN (ANALYZE) {usage._READ.format(group='day::text')}", parameters)
+        cursor.execute(f"EXPLAIN (ANALYZE) {usage._STATEMENTS[GroupBy.DAY]}", parameters)
         plan = "\n".join(line for (line,) in cursor.fetchall())
     assert "Seq Scan on messaging_message" not in plan, plan
     assert "message_newest" in plan, plan
@@ -318,6 +343,122 @@ def test_of_a_long_log_only_what_is_not_counted_is_read(platform, chat, virtual_
     assert float(read) < 100
     books = read_usage(platform_id=platform.pk, first=date(2020, 1, 1), last=TODAY, group_by=GroupBy.DAY)
     assert books.total.outbound.texts == 30_000
+
+
+def test_of_thousands_of_numbers_the_days_are_read_and_not_the_numbers(platform, chat):
+    """Beside what changed since, which is found among a hundred times as much."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            INSERT INTO chats_virtualnumber (id, number, country, state, can_sms, can_mms, messages_per_second,
+                                             created_at)
+            SELECT gen_random_uuid(), '+1202555' || n, 'US', 'active', true, false, 1, now()
+              FROM generate_series(1000, 1999) AS n
+            """
+        )
+        cursor.execute(
+            """
+            INSERT INTO messaging_message (id, direction, kind, status, virtual_number_id, chat_id, created_at)
+            SELECT gen_random_uuid(), 'out', 'relay', 'sent', id, %s, now() - day * interval '1 day'
+              FROM chats_virtualnumber CROSS JOIN generate_series(1, 30) AS day
+            """,
+            [chat.pk],
+        )
+        count_usage()
+        cursor.execute("UPDATE messaging_message SET status = 'delivered' WHERE position % 500 = 0")
+        cursor.execute("ANALYZE messaging_message, messaging_usageday, messaging_usagetotal")
+        parameters = {
+            "platform_id": platform.pk,
+            "first": TODAY - timedelta(days=40),
+            "last": TODAY,
+            "counted_to": UsageProgress.objects.get().counted_to,
+        }
+        cursor.execute(f"EXPLAIN (ANALYZE, FORMAT JSON) {usage._STATEMENTS[GroupBy.DAY]}", parameters)
+        [(plan,)] = cursor.fetchall()
+    read = [
+        (node["Actual Rows"] + node.get("Rows Removed by Filter", 0)) * node["Actual Loops"]
+        for node in walk(plan[0]["Plan"])
+        if "Scan" in node["Node Type"]
+    ]
+    assert UsageDay.objects.count() > 30_000
+    assert sum(read) < 1_000, plan
+    books = read_usage(platform_id=platform.pk, first=date(2020, 1, 1), last=TODAY, group_by=GroupBy.MONTH)
+    assert books.total.outbound.by_status["delivered"] >= 60
+    assert books.total.outbound.texts == Message.objects.filter(direction="out").count()
+
+
+def walk(node):
+    yield node
+    for child in node.get("Plans", ()):
+        yield from walk(child)
+
+
+class TestTheTotals:
+    """They follow the books, whoever writes there, and were filled from books that were there before them."""
+
+    @pytest.fixture
+    def counted(self, sara, omar) -> list[Message]:
+        make_stranger_text()
+        texts = make_texts(omar, sara)
+        count_usage()
+        return texts
+
+    def test_receipts_do_not_wait_for_each_other(self, counted):
+        before = list(UsageTotal.objects.order_by("pk").values())
+        for text in counted:
+            Message.objects.filter(pk=text.pk).update(status=Status.DELIVERED)
+        assert UsageDay.objects.filter(is_late=True).exists()
+        assert list(UsageTotal.objects.order_by("pk").values()) == before
+
+    def test_follow_an_operator_who_corrects_the_books(self, counted):
+        UsageDay.objects.filter(status="delivered").update(price=Decimal("7"), status="failed")
+        assert_totals_are_those_of_the_books()
+        UsageDay.objects.filter(direction="in").delete()
+        assert_totals_are_those_of_the_books()
+        assert not UsageTotal.objects.filter(direction="in", texts__gt=0).exists()
+
+    def test_are_filled_from_what_was_counted_before(self, api, platform, counted, long_ago):
+        expected = recount(platform)
+        # As an old version leaves the books: without totals, with changes that are not added up yet.
+        UsageTotal.objects.all().delete()
+        Message.objects.filter(pk=counted[0].pk).update(status=Status.DELIVERED, price=Decimal("3"), currency="USD")
+        assert flatten(get(api, from_=long_ago)) != expected
+        for _ in range(2):
+            fill_totals(None, connection.schema_editor())
+            assert flatten(get(api, from_=long_ago)) == recount(platform)
+            assert_totals_are_those_of_the_books()
+        assert UsageTotal.objects.filter(platform=None).exists()
+        count_usage()
+        assert flatten(get(api, from_=long_ago)) == recount(platform)
+        assert_totals_are_those_of_the_books()
+
+
+def make_stranger_text() -> None:
+    """Add a text to a number that all platforms share, by somebody in no chat: it counts for nobody."""
+    text = Message.objects.create(direction="in", kind=Message.Kind.TEXT, status=Status.UNMATCHED,
+                                  virtual_number=VirtualNumber.objects.first())  # fmt: skip
+    move(text, days=3)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_totals_are_filled_while_texts_are_counted_and_change(platform, sara, omar):
+    texts = [move(make_queued(omar), hours=hours) for hours in (200, 100, 60, 30, 2) for _ in range(8)]
+    count_usage()
+    more = [move(make_queued(omar), hours=hours) for hours in (200, 100, 2) for _ in range(8)]
+    UsageTotal.objects.all().delete()
+
+    def change(part):
+        for text in (*texts, *more)[part::2]:
+            Message.objects.filter(pk=text.pk).update(status=Status.SENT, price=Decimal("0.0072"), currency="EUR")
+
+    def fill():
+        fill_totals(None, connection.schema_editor())
+
+    at_once([fill, count_usage, lambda: change(0), fill, count_usage, lambda: change(1), count_usage])
+    assert_totals_are_those_of_the_books()
+    books = read_usage(platform_id=platform.pk, first=date(2020, 1, 1), last=TODAY, group_by=GroupBy.MONTH)
+    assert books.total.outbound.by_status == {"sent": 64}
+    assert books.total.outbound.prices == {"EUR": Decimal("0.0072") * 64}
 
 
 class TestATextThatWaitsForItsTime:

@@ -62,14 +62,16 @@ VONAGE_OPT_OUT_ASSIST = env.bool("VONAGE_OPT_OUT_ASSIST", default=False)
 # Vonage retries a webhook for 24 hours; whether it signs it anew is not documented.
 WEBHOOK_MAX_AGE_HOURS = _config.number("WEBHOOK_MAX_AGE_HOURS", 25, minimum=0.1)
 
+# --- The web process ---------------------------------------------------------------------------------------
+# Of each gunicorn worker, in which Django runs; plain webhooks have threads of their own.
+WEB_THREADS = int(_config.number("WEB_THREADS", 4, minimum=1))
+
 # --- How texts travel -------------------------------------------------------------------------------------
 COOL_DOWN_HOURS = _config.number("COOL_DOWN_HOURS", 24, minimum=0)
 WARN_BELOW_FREE_NUMBERS = _config.number("WARN_BELOW_FREE_NUMBERS", 2, minimum=0)
 STRANGER_REPLY = env.str("STRANGER_REPLY", default="").strip()
 PARTS_WAIT_SECONDS = _config.number("PARTS_WAIT_SECONDS", 120, minimum=1)
 SENDER_THREADS = int(_config.number("SENDER_THREADS", 32, minimum=1))
-# Threads of each web worker in which Django runs; plain webhooks have their own.
-WEB_THREADS = int(_config.number("WEB_THREADS", 4, minimum=1))
 SEND_TIMEOUT_SECONDS = int(_config.number("SEND_TIMEOUT_SECONDS", 10, minimum=1))
 SEND_LEASE_SECONDS = _config.number("SEND_LEASE_SECONDS", 60, minimum=1)
 UNCONFIRMED_WAIT_SECONDS = _config.number("UNCONFIRMED_WAIT_SECONDS", 120, minimum=0)

@@ -280,8 +280,9 @@ def log_only(
 
 def _write_both(statement: str, relays: Sequence[Relay], now: datetime) -> dict[UUID, Stored]:
     """Write both rows of each text in one statement, and what its platform is told or asked; by the relays' ids."""
-    # In the order of people, so that of two statements with rows of the same people one waits for the other.
-    rows = {relay.id: _relay_row(relay, now) for relay in sorted(relays, key=lambda relay: relay.sender.id)}
+    # All lock chats and people in one order, so that of two statements with the same ones one waits for the other.
+    ordered = sorted(relays, key=lambda relay: (relay.sender.chat_id, relay.sender.id))
+    rows = {relay.id: _relay_row(relay, now) for relay in ordered}
     params = {"texts": json.dumps([*rows.values()], default=str), "send_for_hours": settings.SEND_FOR_HOURS, "now": now}
     results = execute_prepared(statement, params)
     is_new = {message_id: is_new for message_id, is_new, _ in results}

@@ -221,7 +221,8 @@ _WAITING = f"""
 # `number` locks the numbers that are served, so that two senders share the work and not its pace; `allowed` is what
 # their rates allow: a text goes when those before it are paid for, and, counted in segments, fits into the last
 # second, or is alone in it. NO KEY: rows that refer to a number may be written meanwhile.
-# COALESCE makes PostgreSQL find the picked rows by their id.
+# COALESCE makes PostgreSQL find the picked rows by their id; whoever locks several texts does so in that order, or two
+# could wait for each other.
 _CLAIM = f"""
     {_SOME_BUSY},
     lot AS MATERIALIZED (SELECT turn_of, random() AS lot FROM busy GROUP BY turn_of),
@@ -287,7 +288,7 @@ _CLAIM = f"""
     claimed AS (
         UPDATE messaging_message AS message
            SET status = 'sending', attempts = attempts + 1, due_at = now() + %(lease)s * interval '1 second'
-          FROM picked
+          FROM (SELECT id FROM picked ORDER BY id) AS picked
          WHERE message.id = picked.id AND COALESCE(message.status, '') = 'queued'
         RETURNING message.id, kind, attempts, virtual_number_id, participant_id, stranger_number, stranger_digest,
                   body, due_at, channel, turn_of, relays_id,
@@ -434,7 +435,8 @@ _ACCEPTED = f"""
     RETURNING CASE WHEN kind = 'relay' THEN extract(epoch FROM now() - created_at)::float END
 """
 # Only of the attempt that this result is of: the row may have moved on since. An attempt that does not count is
-# repeated under the same number, so the lease has to be the same as well.
+# repeated under the same number, so the lease has to be the same as well. COALESCE makes PostgreSQL find, and lock, the
+# rows by their id, in the order in which they are given.
 _NOT_ACCEPTED = """
     UPDATE messaging_message AS message
        SET status = result.status, attempts = attempts - result.unused,
@@ -447,7 +449,7 @@ _NOT_ACCEPTED = """
                   %(codes)s::text[], %(details)s::text[], %(kinds)s::text[], %(unused)s::int[],
                   %(leases)s::timestamptz[], %(channels)s::text[])
            AS result (id, attempt, status, wait, error_code, error_detail, error_kind, unused, leased_until, channel)
-     WHERE message.id = result.id AND message.status = 'sending' AND message.attempts = result.attempt
+     WHERE message.id = result.id AND COALESCE(message.status, '') = 'sending' AND message.attempts = result.attempt
        AND message.due_at = result.leased_until
     RETURNING message.id, message.status
 """
@@ -457,7 +459,7 @@ _COOL_DOWN = """
            throttled_times = times + CASE WHEN throttled_at > now() - interval '1 day' THEN throttled_times ELSE 0 END,
            throttled_at = now()
       FROM (SELECT id, max(wait) AS wait, count(*) AS times
-              FROM unnest(%(ids)s::uuid[], %(waits)s::float[]) AS t (id, wait) GROUP BY id) AS throttled
+              FROM unnest(%(ids)s::uuid[], %(waits)s::float[]) AS t (id, wait) GROUP BY id ORDER BY id) AS throttled
      WHERE number.id = throttled.id
 """
 
@@ -482,8 +484,10 @@ def record_results(results: Sequence[Result]) -> list[float]:
     for good, its writer is told. Returns how many seconds each relayed text that was accepted took from its arrival.
     """
     took: list[float] = []
-    accepted = [result for result in results if result.gateway_id is not None]
-    refused = [_judge(result.claim, result.error) for result in results if result.error is not None]
+    # The order in which whoever else moves several texts, such as those of many receipts, locks their rows.
+    by_id = sorted(results, key=lambda result: result.claim.id)
+    accepted = [result for result in by_id if result.gateway_id is not None]
+    refused = [_judge(result.claim, result.error) for result in by_id if result.error is not None]
     if throttled := [r for r in refused if r.throttled]:
         execute_prepared(
             _COOL_DOWN,
@@ -502,7 +506,7 @@ def record_results(results: Sequence[Result]) -> list[float]:
     if refused:
         faults = [result for result in results if result.error and result.error.outcome is Outcome.PAUSE]
         _record_not_accepted(refused, faults)
-    hold_texts([Held(r.claim.id, r.claim.attempt, r.claim.leased_until, r.hold) for r in results if r.hold])
+    hold_texts([Held(r.claim.id, r.claim.attempt, r.claim.leased_until, r.hold) for r in by_id if r.hold])
     give_back(result.claim for result in results if not (result.gateway_id is not None or result.error or result.hold))
     for result in results:
         if result.claim.is_probe:
@@ -512,7 +516,7 @@ def record_results(results: Sequence[Result]) -> list[float]:
 
 def give_back(claims: Iterable[Claim]) -> None:
     """Queue claims again that were never on the wire, as if they had not been claimed."""
-    returned = [_NotAccepted(claim, "queued", unused=1) for claim in claims]
+    returned = [_NotAccepted(claim, "queued", unused=1) for claim in sorted(claims, key=lambda claim: claim.id)]
     if returned:
         _record_not_accepted(returned)
     for each in returned:
@@ -567,13 +571,21 @@ def backoff_seconds(attempt: int) -> float:
     return min(60.0, 2.0 ** min(attempt - 1, 6)) * random.uniform(0.5, 1.0)
 
 
+# What somebody else has locked is left for the next time: nobody waits here with other rows in hand.
 _LEASES_ENDED = """
     UPDATE messaging_message SET status = 'unconfirmed', due_at = now() + %(wait)s * interval '1 second',
            error_code = 'answer_lost', error_detail = 'The sender stopped before it had an answer.',
            error_kind = 'unknown', may_have_arrived = true
-     WHERE status = 'sending' AND due_at <= now()
+     WHERE id = ANY (ARRAY(
+               SELECT id FROM messaging_message WHERE status = 'sending' AND due_at <= now()
+                  FOR NO KEY UPDATE SKIP LOCKED))
 """
-_SEND_AGAIN = "UPDATE messaging_message SET status = 'queued' WHERE status = 'unconfirmed' AND due_at <= now()"
+_SEND_AGAIN = """
+    UPDATE messaging_message SET status = 'queued'
+     WHERE id = ANY (ARRAY(
+               SELECT id FROM messaging_message WHERE status = 'unconfirmed' AND due_at <= now()
+                  FOR NO KEY UPDATE SKIP LOCKED))
+"""
 # What an older version queued, and what was queued without a word about it.
 _SAY_WHEN = """
     UPDATE messaging_message SET expires_at = created_at + %(hours)s * interval '1 hour'

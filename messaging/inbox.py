@@ -214,7 +214,7 @@ def _write_both(
     ]
     [(stands, message_id, has_deliveries)] = execute_prepared(statement, params)
     if message_id and not is_prepared:
-        wake_senders()
+        wake_senders(relay_id)
     if message_id and match.is_asked:
         wake_worker(ASK)
     if has_deliveries:

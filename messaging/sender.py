@@ -40,6 +40,8 @@ _SETTLE_SECONDS = 1.0
 # How soon to look again for a text that is due but waits for its turn, or that another sender is claiming.
 _BLOCKED_SECONDS = 0.05
 _RECONNECT_SECONDS = 0.5
+# A thread whose text met a 429 waits until it is judged whether that was for the account: as long as this, at most.
+_JUDGE_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +72,8 @@ class Sender:
         self._in_flight = 0
         # How often the gateway has refused the account. What was claimed before the last time is given back.
         self._refusals = 0
+        # One for each 429 that was judged, for the thread that met it.
+        self._judged = threading.Semaphore(0)
         self._wake = threading.Event()
         # Whether there may be texts in the queue that were not there, or could not go, when it was last looked at; and
         # when to look again all the same. Each look is a large statement, and most results of texts need none.
@@ -173,8 +177,10 @@ class Sender:
             self._look.set()
 
     def _count_free(self) -> int:
-        # A few more than threads, so that a thread finds its next text at once.
-        return self._threads + self._threads // 4 - self._in_flight
+        """Return how many texts to claim: as many as there are threads may wait here, so that each finds its next."""
+        free = 2 * self._threads - self._in_flight
+        # While more than half of those are there, nobody is short of one: fewer claims, each for more texts.
+        return free if free >= self._threads // 2 else 0
 
     def _hand_out(self, claims: list[Claim], refusals: int) -> None:
         use_before = time.monotonic() + settings.SEND_LEASE_SECONDS - 2 * settings.SEND_TIMEOUT_SECONDS
@@ -192,6 +198,8 @@ class Sender:
             judged = self._throttling.judge(result, at=time.monotonic())
             if judged is not result:
                 self._refusals += 1
+            if result.error and result.error.throttled:
+                self._judged.release()
             self._unrecorded.append(judged)
             self._in_flight -= 1
         if self._unrecorded:
@@ -218,14 +226,16 @@ class Sender:
         gateway = self._make_gateway()
         while (work := self._todo.get()) is not None:
             if work.refusals != self._refusals:
-                self._done.put(Result(work.claim))
+                result = Result(work.claim)
             else:
                 result = _send(gateway, work.claim, work.use_before)
-                # First the result, then the count: whoever has seen the count finds the result.
-                self._done.put(result)
-                if result.error and result.error.outcome is Outcome.PAUSE:
-                    self._refusals += 1
+            # First the result, then the count: whoever has seen the count finds the result.
+            self._done.put(result)
+            if result.error and result.error.outcome is Outcome.PAUSE:
+                self._refusals += 1
             self._wake.set()
+            if result.error and result.error.throttled:
+                self._judged.acquire(timeout=_JUDGE_SECONDS)
 
     def _finish(self, workers: list[threading.Thread]) -> None:
         """Give back what is not on the wire; wait for what is, while leases hold, and write it down."""

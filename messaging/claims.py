@@ -405,7 +405,7 @@ def _within_rate(limit: int, claim: Callable[[int], list[Claim]]) -> list[Claim]
 def _claim(statement: str, limit: int, *, is_probe: bool = False, **params: object) -> list[Claim]:
     lease = settings.SEND_LEASE_SECONDS
     rows = execute_prepared(statement, {"limit": limit, "lease": lease, "is_probe": is_probe, **params})
-    claims = [Claim(*row[:11], obstacle=Obstacle(*row[11:])) for row in rows]
+    claims = [replace(Claim(*row[:11]), obstacle=Obstacle(*row[11:])) for row in rows]
     if not any(claim.media_of for claim in claims):
         return claims
     media = read_stored_media([claim.media_of for claim in claims if claim.media_of])

@@ -186,7 +186,10 @@ def read_hints(said: str) -> list[UUID] | None:
 
 
 class _Asked(threading.local):
-    """What this thread has queued since it last told the senders; None is for whatever there may be."""
+    """What this thread has queued since it last told the senders; None is for whatever there may be.
+
+    What was rolled back is told with the next, and no sender finds it.
+    """
 
     def __init__(self) -> None:
         self.hints: list[UUID | None] = []

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
+from urllib3 import HTTPConnectionPool
 from urllib3.exceptions import NewConnectionError
 
 if TYPE_CHECKING:
@@ -133,7 +134,9 @@ class LeanSession:
         self._connect()
 
     def _connect(self) -> None:
-        self._pool = self._adapter.get_connection_with_tls_context(self._request, verify=True, proxies=self._proxies)
+        pool = self._adapter.get_connection_with_tls_context(self._request, verify=True, proxies=self._proxies)
+        assert isinstance(pool, HTTPConnectionPool)  # also for https, and for any proxy
+        self._pool = pool
         self._adapter.cert_verify(self._pool, self._request.url, verify=True, cert=None)
         # Through a proxy for plain http the whole address is asked for, else what follows the host.
         self._target = self._adapter.request_url(self._request, self._proxies).removesuffix("/")

@@ -16,7 +16,7 @@ from messaging.claims import Claim, Result, claim_hinted, claim_texts, record_re
 from messaging.gateways import OutboundText, Outcome, SendError
 from messaging.models import GatewayAccount, Message
 from messaging.opt_outs import OptOut
-from messaging.outbox import WAKE_CHANNEL, queue_text, read_hints, wake_senders
+from messaging.outbox import WAKE_CHANNEL, _asked, queue_text, read_hints, wake_senders
 from proxy_project.encryption import digest_number
 from tests.chats.helpers import at_once
 from tests.factories import OMAR, VIRTUAL_NUMBER, make_pool, make_virtual_number
@@ -227,6 +227,12 @@ def test_many_senders_that_are_told_of_the_same_texts_claim_each_once(virtual_nu
 # --- What is said ----------------------------------------------------------------------------------------------------
 
 
+@pytest.fixture(autouse=True)
+def nothing_untold() -> None:
+    """What earlier tests have rolled back in this thread is not told in this one."""
+    _asked.hints.clear()
+
+
 @contextmanager
 def listening() -> Iterator[list[str]]:
     """Yield a list that holds, in the end, what senders were told."""
@@ -258,6 +264,17 @@ def test_as_many_ids_are_said_as_postgresql_lets_through(db, texts, is_said):
             wake_senders(hint)
     assert [read_hints(each) for each in said] == [hints if is_said else None]
     assert len(said[0]) < 8_000
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_was_rolled_back_is_nothing_to_look_for(chat, omar):
+    with pytest.raises(ZeroDivisionError), transaction.atomic():
+        queue_text(kind=Kind.AUTO_REPLY, recipient=omar, body="never queued")
+        1 / 0  # noqa: B018
+    with listening() as said:
+        queued = queue_text(kind=Kind.AUTO_REPLY, recipient=omar, body="hello")
+    [hints] = [read_hints(each) for each in said]
+    assert claim(hints or []) == ([queued], NOTHING_LEFT)
 
 
 @pytest.mark.django_db(transaction=True)
@@ -300,21 +317,28 @@ def no_polls(monkeypatch) -> None:
 
 
 @contextmanager
-def idle_sender(gateway: Gateway) -> Iterator[None]:
+def idle_sender(gateway: Gateway, *, others: int = 0) -> Iterator[None]:
     """Run a sender that has looked at the queue before, and listens."""
     with running_sender(gateway, threads=4):
-        deadline = time.monotonic() + 10
-        with connection.cursor() as cursor:
-            listens = False
-            while not listens and time.monotonic() < deadline:
-                time.sleep(0.05)
-                cursor.execute(
-                    "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND query LIKE %s",
-                    [f"LISTEN {WAKE_CHANNEL}"],
-                )
-                listens = bool(cursor.fetchone()[0])
+        wait_for_listeners(others + 1)
         time.sleep(0.5)
         yield
+    # Those of other senders were hung up on with its own, and listen again.
+    wait_for_listeners(others)
+
+
+def wait_for_listeners(count: int) -> None:
+    deadline = time.monotonic() + 10
+    listening = -1
+    while listening < count and time.monotonic() < deadline:
+        time.sleep(0.05)
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND query LIKE %s",
+                [f"LISTEN {WAKE_CHANNEL}"],
+            )
+            listening = cursor.fetchone()[0]
+    assert listening >= count
 
 
 @pytest.mark.django_db(transaction=True)
@@ -352,7 +376,7 @@ def test_a_text_of_which_nobody_was_told_is_found_by_a_poll(chat, omar):
 @pytest.mark.django_db(transaction=True)
 def test_of_two_senders_that_are_told_one_sends(chat, sara, omar):
     gateway = Gateway()
-    with idle_sender(gateway), idle_sender(gateway):
+    with idle_sender(gateway), idle_sender(gateway, others=1):
         for number in range(20):
             queue_text(kind=Kind.AUTO_REPLY, recipient=(sara, omar)[number % 2], body=str(number))
         assert gateway.wait_for(20)

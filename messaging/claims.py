@@ -4,7 +4,7 @@ Any number of senders do this at once. All times are the database's, so that the
 """
 
 import random
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from uuid import UUID
@@ -121,9 +121,8 @@ _BUSY = """
                ) AS next
     )
 """
-# As many of a platform's busy numbers as a claim can use, from a random one on: with thousands of them, to look at each
-# would take longer than to send.
-_SOME_BUSY = """
+# Which platforms have queued texts.
+_PLATFORMS = """
     WITH RECURSIVE platform (turn_of) AS (
         (SELECT turn_of FROM messaging_message WHERE status = 'queued' ORDER BY turn_of LIMIT 1)
         UNION ALL
@@ -132,7 +131,12 @@ _SOME_BUSY = """
                SELECT turn_of FROM messaging_message
                 WHERE status = 'queued' AND turn_of > platform.turn_of ORDER BY turn_of LIMIT 1
                ) AS next
-    ),
+    )
+"""
+# As many of a platform's busy numbers as a claim can use, from a random one on: with thousands of them, to look at each
+# would take longer than to send.
+_SOME_BUSY = """
+    {platforms},
     start AS MATERIALIZED (
         SELECT COALESCE((SELECT id FROM chats_virtualnumber ORDER BY id
                          OFFSET floor(random() * (SELECT GREATEST(reltuples, 0) FROM pg_class
@@ -162,6 +166,7 @@ _WALK = """(
     SELECT number_id FROM number
 )"""
 _SOME_BUSY = _SOME_BUSY.format(
+    platforms=_PLATFORMS,
     from_start=_WALK.format(first="AND virtual_number_id >= start.id", until=""),
     before_start=_WALK.format(first="AND virtual_number_id < start.id", until="AND virtual_number_id < start.id"),
 )
@@ -216,29 +221,14 @@ _WAITING = f"""
      WHERE {_OF_NUMBER} AND attempts >= 0 AND participant_id IS NULL AND due_at <= now()
        AND (expires_at IS NULL OR expires_at > now())
 """
-# Platforms take turns, and each gives its turns to its numbers in turn, the one first that has been free for longest;
-# `place` is the how manieth of its platform something is, and among equals each platform has drawn a lot.
+# Of what was found, platforms take turns, and each gives its turns to its numbers in turn, the one first that has been
+# free for longest; `place` is the how manieth of its platform something is, and among equals each has drawn a lot.
 # `number` locks the numbers that are served, so that two senders share the work and not its pace; `allowed` is what
 # their rates allow: a text goes when those before it are paid for, and, counted in segments, fits into the last
 # second, or is alone in it. NO KEY: rows that refer to a number may be written meanwhile.
-# COALESCE makes PostgreSQL find the picked rows by their id.
-_CLAIM = f"""
-    {_SOME_BUSY},
-    lot AS MATERIALIZED (SELECT turn_of, random() AS lot FROM busy GROUP BY turn_of),
-    free AS MATERIALIZED (
-        SELECT busy.turn_of, number_id, lot, next_send_at,
-               LEAST(ceil(2.0 * %(limit)s / count(*) OVER (PARTITION BY busy.turn_of)), 1 + floor(
-                   extract(epoch FROM now() - GREATEST(next_send_at, now() - interval '{_CATCH_UP_SECONDS} seconds'))
-                   * messages_per_second * {_RATE_MARGIN})) AS wanted
-          FROM busy JOIN lot ON lot.turn_of = busy.turn_of JOIN chats_virtualnumber AS number ON number.id = number_id
-         WHERE next_send_at <= now() AND (%(is_probe)s::bool OR NOT {IS_PAUSED})
-    ),
-    found AS MATERIALIZED (
-        -- Who is among the first in the queue may be found as the first of somebody too.
-        SELECT DISTINCT ON (message.id) message.id, number_id, ready.turn_of, lot, next_send_at, due_at, position,
-               channel, segments
-          FROM free AS ready CROSS JOIN LATERAL ({_WAITING} LIMIT ready.wanted) AS message
-    ),
+# COALESCE makes PostgreSQL find the picked rows by their id; whoever locks several texts does so in that order, or two
+# could wait for each other.
+_CLAIM_FOUND = f"""
     ready AS MATERIALIZED (
         SELECT turn_of, number_id,
                lot + row_number() OVER (PARTITION BY turn_of ORDER BY next_send_at, number_id) AS place
@@ -287,7 +277,7 @@ _CLAIM = f"""
     claimed AS (
         UPDATE messaging_message AS message
            SET status = 'sending', attempts = attempts + 1, due_at = now() + %(lease)s * interval '1 second'
-          FROM picked
+          FROM (SELECT id FROM picked ORDER BY id) AS picked
          WHERE message.id = picked.id AND COALESCE(message.status, '') = 'queued'
         RETURNING message.id, kind, attempts, virtual_number_id, participant_id, stranger_number, stranger_digest,
                   body, due_at, channel, turn_of, relays_id,
@@ -302,6 +292,58 @@ _CLAIM = f"""
       JOIN number ON number.id = claimed.virtual_number_id
       LEFT JOIN chats_participant AS participant ON participant.id = claimed.participant_id
       LEFT JOIN platforms_platform AS platform ON platform.id = claimed.turn_of
+"""
+_CLAIM = f"""
+    {_SOME_BUSY},
+    lot AS MATERIALIZED (SELECT turn_of, random() AS lot FROM busy GROUP BY turn_of),
+    free AS MATERIALIZED (
+        SELECT busy.turn_of, number_id, lot, next_send_at,
+               LEAST(ceil(2.0 * %(limit)s / count(*) OVER (PARTITION BY busy.turn_of)), 1 + floor(
+                   extract(epoch FROM now() - GREATEST(next_send_at, now() - interval '{_CATCH_UP_SECONDS} seconds'))
+                   * messages_per_second * {_RATE_MARGIN})) AS wanted
+          FROM busy JOIN lot ON lot.turn_of = busy.turn_of JOIN chats_virtualnumber AS number ON number.id = number_id
+         WHERE next_send_at <= now() AND (%(is_probe)s::bool OR NOT {IS_PAUSED})
+    ),
+    found AS MATERIALIZED (
+        -- Who is among the first in the queue may be found as the first of somebody too.
+        SELECT DISTINCT ON (message.id) message.id, number_id, ready.turn_of, lot, next_send_at, due_at, position,
+               channel, segments
+          FROM free AS ready CROSS JOIN LATERAL ({_WAITING} LIMIT ready.wanted) AS message
+    ),
+    {_CLAIM_FOUND}
+"""
+# Of texts that are known by their ids, those that nothing else that is due waits before on their numbers: whose turn it
+# is there, the large claim decides. The ids come from outside, so whatever keeps a text from being found keeps it here.
+_CLAIM_HINTED = f"""
+    {_PLATFORMS},
+    hinted AS MATERIALIZED (
+        SELECT id, virtual_number_id AS number_id, turn_of, due_at, position, segments, channel, expires_at,
+               participant_id
+          FROM messaging_message WHERE id = ANY(%(hints)s::uuid[]) AND COALESCE(status, '') = 'queued'
+    ),
+    lot AS MATERIALIZED (SELECT turn_of, random() AS lot FROM hinted GROUP BY turn_of),
+    found AS MATERIALIZED (
+        SELECT waiting.id, number_id, waiting.turn_of, lot, next_send_at, due_at, position, channel, segments
+          FROM hinted AS waiting
+          JOIN lot ON lot.turn_of = waiting.turn_of
+          JOIN chats_virtualnumber AS number ON number.id = number_id
+         WHERE {_MAY_GO} AND next_send_at <= now() AND (%(is_probe)s::bool OR NOT {IS_PAUSED})
+           AND NOT EXISTS (
+                   SELECT FROM platform CROSS JOIN LATERAL (
+                          SELECT id FROM messaging_message AS before
+                           WHERE status = 'queued' AND turn_of = platform.turn_of
+                             AND virtual_number_id = waiting.number_id
+                             AND (due_at, position) < (waiting.due_at, waiting.position)
+                             AND id <> ALL (%(hints)s::uuid[])
+                           LIMIT 1
+                          ) AS before
+                   OFFSET 0
+               )
+    ),
+    {_CLAIM_FOUND}
+"""
+_STILL_QUEUED = """
+    SELECT true FROM messaging_message WHERE id = ANY(%(hints)s::uuid[]) AND COALESCE(status, '') = 'queued' LIMIT 1
 """
 
 
@@ -326,29 +368,43 @@ def claim_texts(*, limit: int, everywhere: bool = False) -> list[Claim]:
     While the account is paused, that is one text from time to time, for all senders together. Where very many numbers
     are busy, only some of them are looked at, and nothing may be found; `everywhere` looks at each.
     """
-    rate = settings.VONAGE_MESSAGES_PER_SECOND * _RATE_MARGIN
     numbers = None if everywhere else max(_NUMBERS_LOOKED_AT, 2 * limit)
+    return _within_rate(limit, lambda texts: _claim(_CLAIM, texts, numbers=numbers) or _claim_probe())
+
+
+def claim_hinted(hints: Sequence[UUID], *, limit: int) -> tuple[list[Claim], bool]:
+    """Claim of these texts what may be sent now, in a third of the time; return it, and whether some are still queued.
+
+    As `claim_texts` would, and only where no turn can be somebody else's: nothing is claimed unless all of them fit
+    into `limit` and the account's rate, nor any before which something else waits on its number.
+    """
+
+    def claim(texts: int) -> list[Claim]:
+        return _claim(_CLAIM_HINTED, texts, hints=hints) if texts >= len(hints) else []
+
+    claims = _within_rate(limit, claim)
+    # Another sender was told of them as well, and may have been first.
+    left = len(claims) < len(hints) and bool(execute_prepared(_STILL_QUEUED, {"hints": hints}))
+    return claims, left
+
+
+def _within_rate(limit: int, claim: Callable[[int], list[Claim]]) -> list[Claim]:
+    """Have `claim` take as many texts as the account may send now, up to `limit`."""
+    rate = settings.VONAGE_MESSAGES_PER_SECOND * _RATE_MARGIN
     if not rate:
-        return _claim(limit, numbers) or _claim_probe()
+        return claim(limit)
     with transaction.atomic():
         account = {"account": ACCOUNT, "rate": rate}
         slots: int = execute_prepared(_ACCOUNT_SLOTS, account)[0][0]
-        claims = (_claim(min(limit, slots), numbers) or _claim_probe()) if slots else []
+        claims = claim(min(limit, slots)) if slots else []
         if claims:
             execute_prepared(_PACE_ACCOUNT, {**account, "texts": len(claims)})
     return claims
 
 
-def _claim(limit: int, numbers: int | None, *, is_probe: bool = False) -> list[Claim]:
-    rows = execute_prepared(
-        _CLAIM,
-        {
-            "limit": limit,
-            "lease": settings.SEND_LEASE_SECONDS,
-            "is_probe": is_probe,
-            "numbers": numbers,
-        },
-    )
+def _claim(statement: str, limit: int, *, is_probe: bool = False, **params: object) -> list[Claim]:
+    lease = settings.SEND_LEASE_SECONDS
+    rows = execute_prepared(statement, {"limit": limit, "lease": lease, "is_probe": is_probe, **params})
     claims = [replace(Claim(*row[:11]), obstacle=Obstacle(*row[11:])) for row in rows]
     if not any(claim.media_of for claim in claims):
         return claims
@@ -361,7 +417,7 @@ def _claim_probe() -> list[Claim]:
     if not is_probe_due():
         return []
     with transaction.atomic():
-        claims = _claim(1, None, is_probe=True) if lock_due_probe() else []
+        claims = _claim(_CLAIM, 1, is_probe=True, numbers=None) if lock_due_probe() else []
         for claim in claims:
             start_probe(claim.id)
     return claims
@@ -434,7 +490,8 @@ _ACCEPTED = f"""
     RETURNING CASE WHEN kind = 'relay' THEN extract(epoch FROM now() - created_at)::float END
 """
 # Only of the attempt that this result is of: the row may have moved on since. An attempt that does not count is
-# repeated under the same number, so the lease has to be the same as well.
+# repeated under the same number, so the lease has to be the same as well. COALESCE makes PostgreSQL find, and lock, the
+# rows by their id, in the order in which they are given.
 _NOT_ACCEPTED = """
     UPDATE messaging_message AS message
        SET status = result.status, attempts = attempts - result.unused,
@@ -447,7 +504,7 @@ _NOT_ACCEPTED = """
                   %(codes)s::text[], %(details)s::text[], %(kinds)s::text[], %(unused)s::int[],
                   %(leases)s::timestamptz[], %(channels)s::text[])
            AS result (id, attempt, status, wait, error_code, error_detail, error_kind, unused, leased_until, channel)
-     WHERE message.id = result.id AND message.status = 'sending' AND message.attempts = result.attempt
+     WHERE message.id = result.id AND COALESCE(message.status, '') = 'sending' AND message.attempts = result.attempt
        AND message.due_at = result.leased_until
     RETURNING message.id, message.status
 """
@@ -457,7 +514,7 @@ _COOL_DOWN = """
            throttled_times = times + CASE WHEN throttled_at > now() - interval '1 day' THEN throttled_times ELSE 0 END,
            throttled_at = now()
       FROM (SELECT id, max(wait) AS wait, count(*) AS times
-              FROM unnest(%(ids)s::uuid[], %(waits)s::float[]) AS t (id, wait) GROUP BY id) AS throttled
+              FROM unnest(%(ids)s::uuid[], %(waits)s::float[]) AS t (id, wait) GROUP BY id ORDER BY id) AS throttled
      WHERE number.id = throttled.id
 """
 
@@ -482,8 +539,10 @@ def record_results(results: Sequence[Result]) -> list[float]:
     for good, its writer is told. Returns how many seconds each relayed text that was accepted took from its arrival.
     """
     took: list[float] = []
-    accepted = [result for result in results if result.gateway_id is not None]
-    refused = [_judge(result.claim, result.error) for result in results if result.error is not None]
+    # The order in which whoever else moves several texts, such as those of many receipts, locks their rows.
+    by_id = sorted(results, key=lambda result: result.claim.id)
+    accepted = [result for result in by_id if result.gateway_id is not None]
+    refused = [_judge(result.claim, result.error) for result in by_id if result.error is not None]
     if throttled := [r for r in refused if r.throttled]:
         execute_prepared(
             _COOL_DOWN,
@@ -502,7 +561,7 @@ def record_results(results: Sequence[Result]) -> list[float]:
     if refused:
         faults = [result for result in results if result.error and result.error.outcome is Outcome.PAUSE]
         _record_not_accepted(refused, faults)
-    hold_texts([Held(r.claim.id, r.claim.attempt, r.claim.leased_until, r.hold) for r in results if r.hold])
+    hold_texts([Held(r.claim.id, r.claim.attempt, r.claim.leased_until, r.hold) for r in by_id if r.hold])
     give_back(result.claim for result in results if not (result.gateway_id is not None or result.error or result.hold))
     for result in results:
         if result.claim.is_probe:
@@ -512,7 +571,7 @@ def record_results(results: Sequence[Result]) -> list[float]:
 
 def give_back(claims: Iterable[Claim]) -> None:
     """Queue claims again that were never on the wire, as if they had not been claimed."""
-    returned = [_NotAccepted(claim, "queued", unused=1) for claim in claims]
+    returned = [_NotAccepted(claim, "queued", unused=1) for claim in sorted(claims, key=lambda claim: claim.id)]
     if returned:
         _record_not_accepted(returned)
     for each in returned:
@@ -567,13 +626,21 @@ def backoff_seconds(attempt: int) -> float:
     return min(60.0, 2.0 ** min(attempt - 1, 6)) * random.uniform(0.5, 1.0)
 
 
+# What somebody else has locked is left for the next time: nobody waits here with other rows in hand.
 _LEASES_ENDED = """
     UPDATE messaging_message SET status = 'unconfirmed', due_at = now() + %(wait)s * interval '1 second',
            error_code = 'answer_lost', error_detail = 'The sender stopped before it had an answer.',
            error_kind = 'unknown', may_have_arrived = true
-     WHERE status = 'sending' AND due_at <= now()
+     WHERE id = ANY (ARRAY(
+               SELECT id FROM messaging_message WHERE status = 'sending' AND due_at <= now()
+                  FOR NO KEY UPDATE SKIP LOCKED))
 """
-_SEND_AGAIN = "UPDATE messaging_message SET status = 'queued' WHERE status = 'unconfirmed' AND due_at <= now()"
+_SEND_AGAIN = """
+    UPDATE messaging_message SET status = 'queued'
+     WHERE id = ANY (ARRAY(
+               SELECT id FROM messaging_message WHERE status = 'unconfirmed' AND due_at <= now()
+                  FOR NO KEY UPDATE SKIP LOCKED))
+"""
 # What an older version queued, and what was queued without a word about it.
 _SAY_WHEN = """
     UPDATE messaging_message SET expires_at = created_at + %(hours)s * interval '1 hour'

@@ -1,6 +1,7 @@
 """Queue texts: one row each, in the caller's transaction, for the sender to find."""
 
 import threading
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Protocol
 from uuid import UUID
@@ -19,7 +20,9 @@ WAKE_CHANNEL = "texts_queued"
 
 # Apart from the transaction that queued the text, since PostgreSQL commits those that notify one after the other,
 # fsync included; and without an fsync of its own. A sender that is not woken looks again within a second.
-_WAKE = f"SELECT set_config('synchronous_commit', 'off', true), pg_notify('{WAKE_CHANNEL}', '')"
+_WAKE = f"SELECT set_config('synchronous_commit', 'off', true), pg_notify('{WAKE_CHANNEL}', %(hints)s)"
+# What is said has to be shorter than 8,000 bytes: https://www.postgresql.org/docs/current/sql-notify.html
+_MOST_HINTS = 150
 
 # For so long a picture holds up what is written after it, unless fetching it fails the first time.
 HOLD_SECONDS = 60
@@ -159,32 +162,59 @@ def _queue(
     )
     if not rows:
         return None
-    wake_senders()
+    if status is Message.Status.QUEUED:
+        wake_senders(message_id)
     return message_id
 
 
-def wake_senders(*_: UUID) -> None:
-    """Tell the senders, once the transaction is committed, that texts are queued; once a transaction."""
-    _asked.is_waiting = True
+def wake_senders(*hints: UUID) -> None:
+    """Tell the senders, once the transaction is committed, that texts are queued; once a transaction.
+
+    `hints` are those texts, all of them due now, which senders then find at once. Without any they look at everything
+    that is queued, as they do each second whatever they are told.
+    """
+    _asked.hints.extend(hints or [None])
     transaction.on_commit(_notify, robust=True)
 
 
-# Whether this thread has queued texts since it last told the senders; and whether any has since one last told them.
-_asked = threading.local()
+def read_hints(said: str) -> list[UUID] | None:
+    """Return which texts senders were told of; None when they are to look at everything."""
+    try:
+        return [UUID(hint) for hint in said.split(",")]
+    except ValueError:
+        return None
+
+
+class _Asked(threading.local):
+    """What this thread has queued since it last told the senders; None is for whatever there may be.
+
+    What was rolled back is told with the next, and no sender finds it.
+    """
+
+    def __init__(self) -> None:
+        self.hints: list[UUID | None] = []
+
+
+_asked = _Asked()
+# What threads have queued, and nobody has told yet.
+_untold: list[UUID | None] = []
 _telling = threading.Lock()
-_is_untold = False
 
 
 def _notify() -> None:
     """Tell the senders; what other threads have committed meanwhile, whoever is telling them tells them next."""
-    global _is_untold
-    if not _asked.is_waiting:
+    if not _asked.hints:
         return
-    _asked.is_waiting = False
-    _is_untold = True
-    while _is_untold and _telling.acquire(blocking=False):
+    _untold.extend(_asked.hints)
+    _asked.hints = []
+    while _untold and _telling.acquire(blocking=False):
         try:
-            _is_untold = False
-            execute_prepared(_WAKE, {})
+            hints = list(_untold)
+            del _untold[: len(hints)]
+            execute_prepared(_WAKE, {"hints": _say(hints)})
         finally:
             _telling.release()
+
+
+def _say(hints: Sequence[UUID | None]) -> str:
+    return "" if None in hints or len(hints) > _MOST_HINTS else ",".join(hint.hex for hint in hints if hint)

@@ -168,7 +168,7 @@ def resend_texts(message_ids: Collection[UUID], by: Actor) -> dict[UUID, Refusal
         resent = [message_id for (message_id,) in execute_planned(_RESEND, params)]
         _record(resent, by, Action.RESENT_TEXT, "Sent the text again")
         if resent:
-            wake_senders()
+            wake_senders(*resent)
     return judged
 
 

@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from uuid import UUID
 
 import psycopg
 import structlog
@@ -15,6 +16,7 @@ from django.db import InterfaceError, OperationalError, connection
 from messaging.claims import (
     Claim,
     Result,
+    claim_hinted,
     claim_texts,
     give_back,
     record_results,
@@ -26,7 +28,7 @@ from messaging.heartbeats import BEAT_SECONDS, Heart
 from messaging.measurements import Measurements
 from messaging.models import Heartbeat
 from messaging.obstacles import Hold
-from messaging.outbox import WAKE_CHANNEL
+from messaging.outbox import WAKE_CHANNEL, read_hints
 from messaging.scheduled import queue_scheduled_texts
 from messaging.throttling import Throttling
 from proxy_project.tracing import trace
@@ -38,6 +40,8 @@ _SETTLE_SECONDS = 1.0
 # How soon to look again for a text that is due but waits for its turn, or that another sender is claiming.
 _BLOCKED_SECONDS = 0.05
 _RECONNECT_SECONDS = 0.5
+# A thread whose text met a 429 waits until it is judged whether that was for the account: as long as this, at most.
+_JUDGE_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,12 +72,17 @@ class Sender:
         self._in_flight = 0
         # How often the gateway has refused the account. What was claimed before the last time is given back.
         self._refusals = 0
+        # One for each 429 that was judged, for the thread that met it.
+        self._judged = threading.Semaphore(0)
         self._wake = threading.Event()
         # Whether there may be texts in the queue that were not there, or could not go, when it was last looked at; and
         # when to look again all the same. Each look is a large statement, and most results of texts need none.
         self._look = threading.Event()
         self._look_at = float("-inf")
-        self._has_more = False
+        # Whether something that was due could not be claimed then.
+        self._is_behind = False
+        # What was queued since.
+        self._hints: list[UUID] = []
         self._stopping = False
         self._stopped = threading.Event()
 
@@ -127,8 +136,8 @@ class Sender:
 
     def _claim(self, refusals: int) -> float:
         """Claim what there are free threads for; return how long there is nothing to do but wait for a wake-up."""
-        # A few more than threads, so that a thread finds its next text at once.
-        free = self._threads + self._threads // 4 - self._in_flight
+        self._claim_hinted(refusals)
+        free = self._count_free()
         if free <= 0:
             return _POLL_SECONDS
         now = time.monotonic()
@@ -136,15 +145,13 @@ class Sender:
             return self._look_at - now
         self._look.clear()
         claims = claim_texts(limit=free)
+        self._hand_out(claims, refusals)
         due = 0.0 if len(claims) == free else seconds_until_due()
         if not claims and due is not None and due <= 0:
             # It may be on a number that was not looked at.
             claims = claim_texts(limit=free, everywhere=True)
-        use_before = time.monotonic() + settings.SEND_LEASE_SECONDS - 2 * settings.SEND_TIMEOUT_SECONDS
-        for claim in claims:
-            self._in_flight += 1
-            self._todo.put(_Work(claim, use_before, refusals))
-        self._has_more = due is not None
+            self._hand_out(claims, refusals)
+        self._is_behind = due is not None and due <= 0
         if due is None:
             pause = _POLL_SECONDS
         elif due > 0:
@@ -153,6 +160,33 @@ class Sender:
             pause = 0.0 if claims else _BLOCKED_SECONDS
         self._look_at = time.monotonic() + pause
         return pause
+
+    def _claim_hinted(self, refusals: int) -> None:
+        """Claim what was just queued when nothing else is known to wait; else all take their turns at the next look."""
+        hints = list(self._hints)
+        if not hints:
+            return
+        del self._hints[: len(hints)]
+        free = self._count_free()
+        if len(hints) > free or self._is_behind or self._look.is_set() or time.monotonic() >= self._look_at:
+            self._look.set()
+            return
+        claims, are_left = claim_hinted(hints, limit=free)
+        self._hand_out(claims, refusals)
+        if are_left:
+            self._look.set()
+
+    def _count_free(self) -> int:
+        """Return how many texts to claim: as many as there are threads may wait here, so that each finds its next."""
+        free = 2 * self._threads - self._in_flight
+        # While more than half of those are there, nobody is short of one: fewer claims, each for more texts.
+        return free if free >= self._threads // 2 else 0
+
+    def _hand_out(self, claims: list[Claim], refusals: int) -> None:
+        use_before = time.monotonic() + settings.SEND_LEASE_SECONDS - 2 * settings.SEND_TIMEOUT_SECONDS
+        for claim in claims:
+            self._in_flight += 1
+            self._todo.put(_Work(claim, use_before, refusals))
 
     def _record(self) -> None:
         """Write down every result there is. What the database does not take now is kept for the next time."""
@@ -164,12 +198,14 @@ class Sender:
             judged = self._throttling.judge(result, at=time.monotonic())
             if judged is not result:
                 self._refusals += 1
+            if result.error and result.error.throttled:
+                self._judged.release()
             self._unrecorded.append(judged)
             self._in_flight -= 1
         if self._unrecorded:
             took = _record_results(self._unrecorded)
             # The next text to somebody may go, or one that did not goes back into the queue.
-            if self._has_more or any(result.gateway_id is None for result in self._unrecorded):
+            if self._is_behind or any(result.gateway_id is None for result in self._unrecorded):
                 self._look.set()
             self._measure(self._unrecorded, took)
             self._unrecorded = []
@@ -190,14 +226,16 @@ class Sender:
         gateway = self._make_gateway()
         while (work := self._todo.get()) is not None:
             if work.refusals != self._refusals:
-                self._done.put(Result(work.claim))
+                result = Result(work.claim)
             else:
                 result = _send(gateway, work.claim, work.use_before)
-                # First the result, then the count: whoever has seen the count finds the result.
-                self._done.put(result)
-                if result.error and result.error.outcome is Outcome.PAUSE:
-                    self._refusals += 1
+            # First the result, then the count: whoever has seen the count finds the result.
+            self._done.put(result)
+            if result.error and result.error.outcome is Outcome.PAUSE:
+                self._refusals += 1
             self._wake.set()
+            if result.error and result.error.throttled:
+                self._judged.acquire(timeout=_JUDGE_SECONDS)
 
     def _finish(self, workers: list[threading.Thread]) -> None:
         """Give back what is not on the wire; wait for what is, while leases hold, and write it down."""
@@ -239,15 +277,18 @@ class Sender:
                     parameters.pop(name, None)
                 with psycopg.connect(**parameters, autocommit=True) as listener:
                     listener.execute(f"LISTEN {WAKE_CHANNEL}")
-                    self._wake_up()
-                    for _ in listener.notifies():
-                        self._wake_up()
+                    self._wake_up(None)
+                    for notification in listener.notifies():
+                        self._wake_up(read_hints(notification.payload))
             except psycopg.Error as error:
                 log.warning("not listening", error=type(error).__name__)
                 self._stopped.wait(_RECONNECT_SECONDS)
 
-    def _wake_up(self) -> None:
-        self._look.set()
+    def _wake_up(self, hints: list[UUID] | None) -> None:
+        if hints is None:
+            self._look.set()
+        else:
+            self._hints.extend(hints)
         self._wake.set()
 
     def _survive(self, error: DatabaseError) -> None:

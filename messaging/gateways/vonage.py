@@ -7,9 +7,9 @@ from functools import cache
 
 import jwt
 import pydantic
-import requests
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
+from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError, ProxyError, SSLError
 from vonage import Auth, VonageError
 from vonage_http_client.errors import HttpRequestError
 from vonage_messages import MmsAudio, MmsContent, MmsFile, MmsImage, MmsResource, MmsVcard, MmsVideo, Sms
@@ -29,7 +29,7 @@ from messaging.gateways import (
     Outcome,
     SendError,
 )
-from messaging.gateways.vonage_client import make_client, session_of, was_never_connected
+from messaging.gateways.vonage_client import Redirected, hasten, make_client
 from messaging.gateways.vonage_errors import explain_answer, pause
 
 # A carrier's load balancer closes idle connections; a request on one that is just closing has no known outcome.
@@ -46,7 +46,7 @@ class VonageGateway:
 
     def __init__(self) -> None:
         self._vonage = make_client(_auth(), url=settings.VONAGE_API_URL, timeout_seconds=settings.SEND_TIMEOUT_SECONDS)
-        self._session = session_of(self._vonage)
+        self._session = hasten(self._vonage, url=settings.VONAGE_API_URL)
         self._last_used = 0.0
 
     def send(self, text: OutboundText) -> str:
@@ -84,8 +84,7 @@ class VonageGateway:
 
     def _close_idle_connection(self) -> None:
         if time.monotonic() - self._last_used > _IDLE_SECONDS:
-            for adapter in self._session.adapters.values():
-                adapter.close()
+            self._session.hang_up()
 
 
 # https://developer.vonage.com/en/messages/concepts/mms
@@ -160,17 +159,18 @@ def _explain(error: Exception) -> SendError:
     match error:
         case HttpRequestError():
             return explain_answer(error.response)
-        case requests.exceptions.ConnectTimeout():
+        case NewConnectionError():
+            # Refused, no route, or no such name. A kind of ConnectTimeoutError, to urllib3.
+            return SendError(Outcome.AGAIN, "no_connection", "Vonage could not be reached.", kind=_CARRIER)
+        case ConnectTimeoutError():
             return SendError(Outcome.AGAIN, "no_connection", "Vonage could not be reached in time.", kind=_CARRIER)
-        case requests.exceptions.SSLError() | requests.exceptions.ProxyError():
+        case SSLError() | ProxyError():
             return SendError(
                 Outcome.AGAIN, "no_connection", "No secure connection to Vonage could be made.", kind=_CARRIER
             )
-        case requests.exceptions.TooManyRedirects():
+        case Redirected():
             return pause("redirected", "VONAGE_API_URL answers with a redirect; is it right?")
-        case requests.exceptions.ConnectionError() if was_never_connected(error):
-            return SendError(Outcome.AGAIN, "no_connection", "Vonage could not be reached.", kind=_CARRIER)
-        case requests.exceptions.RequestException():
+        case HTTPError():
             return SendError(Outcome.UNKNOWN, "answer_lost", "The connection was lost before Vonage answered.")
         case TypeError() | pydantic.ValidationError() | ValueError():
             # A 2xx whose body is not what is documented: accepted, as far as anybody can tell.

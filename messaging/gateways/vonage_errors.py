@@ -6,6 +6,7 @@ from typing import Any
 import requests
 
 from messaging.gateways import ErrorKind, Outcome, SendError
+from messaging.gateways.vonage_client import Answer
 from messaging.gateways.vonage_codes import MESSAGES_API, CarrierError
 
 # A number that rests for days because of one header is worse than one more 429.
@@ -41,7 +42,7 @@ def _explain_code(code: str, carriers_words: str) -> CarrierError:
 # --- Answers to a request ----------------------------------------------------------------------------------------
 
 
-def explain_answer(response: requests.Response) -> SendError:
+def explain_answer(response: Answer | requests.Response) -> SendError:
     """Say what an HTTP status of the Messages API means. The `type` in its body means too many things."""
     code = str(response.status_code)
     match response.status_code:
@@ -97,7 +98,7 @@ _BLAMED = {
 }
 
 
-def _read_problem(response: requests.Response) -> tuple[list[str], str]:
+def _read_problem(response: Answer | requests.Response) -> tuple[list[str], str]:
     """Return the names of the parameters that a 422 complains of, and its title; its reasons may quote a number."""
     try:
         problem = response.json()

@@ -57,7 +57,7 @@ def release_text(message_id: UUID) -> None:
     text.segments = count_segments("\n".join([text.body, *map(_link, stored)]))
     text.status, text.due_at = Message.Status.QUEUED, Now()
     text.save(update_fields=["body", "channel", "media_count", "segments", "status", "due_at"])
-    wake_senders()
+    wake_senders(text.pk)
     _tell_writer(text, withheld, failed)
     log.info("text prepared", message=str(message_id), channel=text.channel, stored=len(stored), left_out=len(failed))
 

@@ -27,6 +27,10 @@ STATEMENTS = {
         claims._CLAIM,
         {"message_queued_in_turn", "message_queued_by_person", "message_pending_by_person"},
     ),
+    "claim hinted": (
+        claims._CLAIM_HINTED,
+        {"messaging_message_pkey", "message_queued_in_turn", "message_pending_by_person"},
+    ),
     "next due": (claims._NEXT_DUE, {"message_queued_in_turn"}),
     "leases ended": (claims._LEASES_ENDED, {"message_in_doubt"}),
     "send again": (claims._SEND_AGAIN, {"message_in_doubt"}),

@@ -1,18 +1,21 @@
 """What becomes of claimed texts: accepted, refused, unknown, given back, forgotten, and too old."""
 
 import random
+import time
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 
 from chats.models import VirtualNumber
 from messaging import wording
 from messaging.claims import Claim, Result, backoff_seconds, claim_texts, give_back, record_results, settle_overdue
 from messaging.gateways import Outcome, SendError
 from messaging.models import Message
+from proxy_project.sql import plan_by_indexes_alone
 from tests.factories import make_pool, make_virtual_number
 from tests.messaging.payloads import receipt
 from tests.messaging.rows import (
@@ -122,6 +125,66 @@ def test_many_results_at_once_each_go_to_their_text(virtual_number):
     statuses = dict(Message.objects.values_list("id", "status"))
     assert [statuses[each.id] for each in claims] == expected * 10
     assert Message.objects.get(pk=claims[4].id).gateway_id == "id-4"
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("record", ["accepted", "refused", "given back"])
+def test_results_are_written_while_receipts_of_the_same_texts_are(virtual_number, record):
+    """Whoever moves several texts locks them in the order of their ids, or both would wait for each other."""
+    make_strangers_queued(virtual_number, 2)
+    first, second = sorted(claim_texts(limit=2), key=lambda each: each.id)
+    write = {
+        "accepted": lambda: record_results([Result(each, gateway_id=str(each.id)) for each in (second, first)]),
+        "refused": lambda: record_results([Result(each, error=AGAIN) for each in (second, first)]),
+        "given back": lambda: give_back([second, first]),
+    }[record]
+    with ThreadPoolExecutor(1) as pool:
+        with transaction.atomic():
+            Message.objects.select_for_update().get(pk=first.id)
+            writing = pool.submit(in_a_thread, write)
+            wait_until_somebody_waits_for_a_lock()
+            # Were it ours to wait for as well, PostgreSQL would end one of us.
+            Message.objects.select_for_update().get(pk=second.id)
+        writing.result(timeout=10)
+    assert Message.objects.filter(status=Status.SENDING).count() == 0
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(("status", "then"), [("sending", "unconfirmed"), ("unconfirmed", "queued")])
+def test_what_is_overdue_waits_for_nobody(virtual_number, status, then):
+    make_strangers_queued(virtual_number, 2)
+    held, free = Message.objects.all()
+    Message.objects.update(status=status, due_at=ago(minutes=1))
+    with ThreadPoolExecutor(1) as pool, transaction.atomic():
+        Message.objects.select_for_update().get(pk=held.pk)
+        pool.submit(in_a_thread, settle_overdue).result(timeout=10)
+    for message, expected in ((held, status), (free, then)):
+        message.refresh_from_db()
+        assert message.status == expected
+
+
+def in_a_thread(do) -> None:
+    """Do it with a connection of its own, planned as the sender's."""
+    plan_by_indexes_alone(connection=connection)
+    try:
+        do()
+    finally:
+        connection.close()
+
+
+def wait_until_somebody_waits_for_a_lock() -> None:
+    deadline = time.monotonic() + 10
+    with connection.cursor() as cursor:
+        while time.monotonic() < deadline:
+            # What a transaction sees of the others stands still, too.
+            cursor.execute("SELECT pg_stat_clear_snapshot()")
+            cursor.execute(
+                "SELECT count(*) FROM pg_stat_activity"
+                " WHERE datname = current_database() AND wait_event_type = 'Lock' AND pid <> pg_backend_pid()"
+            )
+            if cursor.fetchone()[0]:
+                return
+    raise AssertionError("nobody waits for a lock")
 
 
 def test_nothing_to_record_is_nothing(db, django_assert_num_queries):

@@ -118,8 +118,8 @@ def test_a_throttled_account_is_not_called_by_all_threads_again_and_again():
         account = wait_until(pauses.read_pause, waiting_for="the account to be paused")
         assert account.pause_code == "429"
         wait_until(lambda: GatewayAccount.objects.get().failed_probes >= 1, waiting_for="a try in vain")
-        # What was on the wire or in hand when it was noticed, and a try.
-        assert len(gateway.calls) <= threads + threads // 4 + 2
+        # What was on the wire when it was noticed, and a try; not what waited for a thread.
+        assert len(gateway.calls) <= threads + 2
         gateway.mended.set()
         wait_until(lambda: pauses.read_pause() is None, waiting_for="the account to go on")
         texts = Message.objects.filter(status=Status.SENT)

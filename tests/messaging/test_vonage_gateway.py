@@ -1,16 +1,21 @@
 """The real gateway against a server on the wire: one POST a text, and an outcome for every way it can end."""
 
+import contextlib
 import socket
+import ssl
 import time
 import traceback
 import uuid
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
 import jwt
 import pytest
-from cryptography.hazmat.primitives import serialization
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.x509.oid import NameOID
 from django.core.exceptions import ImproperlyConfigured
 
 from messaging.gateways import OutboundText, Outcome, SendError, vonage
@@ -19,6 +24,12 @@ from tests.factories import OMAR, VIRTUAL_NUMBER
 from tests.messaging.wire import ACCEPTED, Wire, answer, hang_up, reset, say_and_hang_up, say_nothing
 
 BODY = "Meet me at the corner ✓"
+_PEM, _PKCS8, _PKCS1 = (
+    serialization.Encoding.PEM,
+    serialization.PrivateFormat.PKCS8,
+    serialization.PrivateFormat.TraditionalOpenSSL,
+)
+_NO_PASSWORD = serialization.NoEncryption()
 AGAIN, PAUSE, NEVER, UNKNOWN = Outcome.AGAIN, Outcome.PAUSE, Outcome.NEVER, Outcome.UNKNOWN
 
 
@@ -327,14 +338,90 @@ def test_threads_with_their_own_gateways_post_each_text_once(wire):
     assert len({request.connection for request in wire.requests}) == 8
 
 
-# --- Keys ---------------------------------------------------------------------------------------------------
+# --- What a lean session finds out once --------------------------------------------------------------------------
 
-_PEM, _PKCS8, _PKCS1 = (
-    serialization.Encoding.PEM,
-    serialization.PrivateFormat.PKCS8,
-    serialization.PrivateFormat.TraditionalOpenSSL,
-)
-_NO_PASSWORD = serialization.NoEncryption()
+
+@pytest.fixture
+def proxy(monkeypatch):
+    """A proxy that the environment names, for whatever is not said to go without."""
+    proxy = Wire()
+    for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "all_proxy", "ALL_PROXY", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("http_proxy", proxy.url.replace("//", "//sender:secret@"))
+    monkeypatch.setenv("https_proxy", proxy.url)
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    yield proxy
+    proxy.close()
+
+
+def test_a_proxy_of_the_environment_is_used(proxy, settings):
+    settings.VONAGE_API_URL = "http://carrier.invalid"
+    gateway = VonageGateway()
+    gateway.send(make_text())
+    gateway.send(make_text())
+    assert [request.line for request in proxy.requests] == ["POST http://carrier.invalid/v1/messages HTTP/1.1"] * 2
+    assert {request.headers["proxy-authorization"] for request in proxy.requests} == {"Basic c2VuZGVyOnNlY3JldA=="}
+
+
+def test_a_proxy_of_the_environment_is_asked_for_a_tunnel_and_sees_nothing(proxy, settings):
+    settings.VONAGE_API_URL = "https://carrier.invalid"
+    proxy.answers = [answer(403)]
+    assert refuse(VonageGateway()).outcome is AGAIN
+    [request] = proxy.requests
+    assert (request.line.rpartition(" ")[0], request.body) == ("CONNECT carrier.invalid:443", b"")
+
+
+def test_a_proxy_is_not_used_where_the_environment_says_so(proxy, wire):
+    VonageGateway().send(make_text())
+    assert (len(wire.requests), proxy.requests) == (1, [])
+
+
+def test_a_proxy_that_is_not_there_is_tried_again(proxy, settings):
+    settings.VONAGE_API_URL = "http://carrier.invalid"
+    proxy.close()
+    assert refuse(VonageGateway()).outcome is AGAIN
+
+
+def test_a_carrier_whose_certificate_nobody_signed_gets_no_text(settings, tmp_path):
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
+    start = datetime.now(UTC) - timedelta(days=1)
+    certificate = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(start)
+        .not_valid_after(start + timedelta(days=2))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    pem = tmp_path / "localhost.pem"
+    pem.write_bytes(certificate.public_bytes(_PEM) + key.private_bytes(_PEM, _PKCS8, _NO_PASSWORD))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(pem)
+    with socket.create_server(("127.0.0.1", 0)) as listener, ThreadPoolExecutor(1) as pool:
+        settings.VONAGE_API_URL = f"https://localhost:{listener.getsockname()[1]}"
+        heard = pool.submit(_hear_over_tls, listener, context)
+        error = refuse(VonageGateway())
+        assert (error.outcome, error.code) == (AGAIN, "no_connection")
+        assert heard.result(timeout=5) == b""
+
+
+def _hear_over_tls(listener: socket.socket, context: ssl.SSLContext) -> bytes:
+    """Return what the first to connect says once there is a secure connection."""
+    connection, _ = listener.accept()
+    with contextlib.suppress(OSError), context.wrap_socket(connection, server_side=True) as secure:
+        return secure.recv(100_000)
+    return b""
+
+
+def test_cookies_are_not_kept(wire):
+    wire.answers = [answer(202, {"message_uuid": "1"}, Set_Cookie="node=7"), ACCEPTED]
+    gateway = VonageGateway()
+    gateway.send(make_text())
+    gateway.send(make_text())
+    assert [request for request in wire.requests if "cookie" in request.headers] == []
+
+
+# --- Keys ---------------------------------------------------------------------------------------------------
 
 
 def bad_key(kind: str) -> str:

@@ -1,6 +1,7 @@
 """Hand over texts through Vonage's Messages API."""
 
 import re
+import ssl
 import time
 from collections.abc import Callable
 from functools import cache
@@ -164,7 +165,8 @@ def _explain(error: Exception) -> SendError:
             return SendError(Outcome.AGAIN, "no_connection", "Vonage could not be reached.", kind=_CARRIER)
         case ConnectTimeoutError():
             return SendError(Outcome.AGAIN, "no_connection", "Vonage could not be reached in time.", kind=_CARRIER)
-        case SSLError() | ProxyError():
+        case ProxyError() | SSLError(args=(ssl.SSLCertVerificationError(), *_)):
+            # What else goes wrong with TLS may do so after the request was sent.
             return SendError(
                 Outcome.AGAIN, "no_connection", "No secure connection to Vonage could be made.", kind=_CARRIER
             )

@@ -1,13 +1,16 @@
 """The real gateway against a server on the wire: one POST a text, and an outcome for every way it can end."""
 
 import contextlib
+import os
 import socket
 import ssl
 import time
 import traceback
 import uuid
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from types import SimpleNamespace
 
 import jwt
@@ -382,7 +385,9 @@ def test_a_proxy_that_is_not_there_is_tried_again(proxy, settings):
     assert refuse(VonageGateway()).outcome is AGAIN
 
 
-def test_a_carrier_whose_certificate_nobody_signed_gets_no_text(settings, tmp_path):
+@contextlib.contextmanager
+def a_carrier_over_tls(settings, tmp_path) -> Iterator[tuple[socket.socket, ssl.SSLContext, Path]]:
+    """Yield where requests over TLS arrive, and the certificate that has to be trusted for it."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
     start = datetime.now(UTC) - timedelta(days=1)
@@ -397,19 +402,35 @@ def test_a_carrier_whose_certificate_nobody_signed_gets_no_text(settings, tmp_pa
     pem.write_bytes(certificate.public_bytes(_PEM) + key.private_bytes(_PEM, _PKCS8, _NO_PASSWORD))
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(pem)
-    with socket.create_server(("127.0.0.1", 0)) as listener, ThreadPoolExecutor(1) as pool:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
         settings.VONAGE_API_URL = f"https://localhost:{listener.getsockname()[1]}"
+        yield listener, context, pem
+
+
+def test_a_carrier_whose_certificate_nobody_signed_gets_no_text(settings, tmp_path):
+    with a_carrier_over_tls(settings, tmp_path) as (listener, context, _), ThreadPoolExecutor(1) as pool:
         heard = pool.submit(_hear_over_tls, listener, context)
         error = refuse(VonageGateway())
         assert (error.outcome, error.code) == (AGAIN, "no_connection")
         assert heard.result(timeout=5) == b""
 
 
-def _hear_over_tls(listener: socket.socket, context: ssl.SSLContext) -> bytes:
-    """Return what the first to connect says once there is a secure connection."""
+def test_nobody_knows_of_a_text_after_which_tls_broke(settings, tmp_path, monkeypatch):
+    with a_carrier_over_tls(settings, tmp_path) as (listener, context, trusted), ThreadPoolExecutor(1) as pool:
+        monkeypatch.setattr("requests.adapters.DEFAULT_CA_BUNDLE_PATH", str(trusted))
+        heard = pool.submit(_hear_over_tls, listener, context, answer=b"this is no TLS")
+        assert refuse(VonageGateway()).outcome is UNKNOWN
+        assert b"/v1/messages" in heard.result(timeout=5)
+
+
+def _hear_over_tls(listener: socket.socket, context: ssl.SSLContext, answer: bytes = b"") -> bytes:
+    """Return what the first to connect says once there is a secure connection; answer beside that connection."""
     connection, _ = listener.accept()
     with contextlib.suppress(OSError), context.wrap_socket(connection, server_side=True) as secure:
-        return secure.recv(100_000)
+        said = secure.recv(100_000)
+        with socket.socket(fileno=os.dup(secure.fileno())) as beside:
+            beside.sendall(answer)
+        return said
     return b""
 
 

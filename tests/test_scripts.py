@@ -599,14 +599,14 @@ def test_a_reload_of_gunicorn_brings_in_what_was_changed_in_the_file(tmp_path: P
     """Its master reads its settings again, and what workers inherit from it must not win over the file."""
     file = tmp_path / "env"
     monkeypatch.setenv("ENV_FILE", str(file))
-    monkeypatch.setenv("WEB_THREADS", "3")
-    for name in ("BIND", "PORT", "WEB_CONCURRENCY"):
+    monkeypatch.setenv("WEB_CONCURRENCY", "3")
+    for name in ("BIND", "PORT"):
         monkeypatch.delenv(name, raising=False)
     before = dict(os.environ)
     for port in ("8001", "8002"):
-        file.write_text(f"PORT={port}\nWEB_THREADS=7\nMETRICS_TOKEN={port}\n")
+        file.write_text(f"PORT={port}\nWEB_CONCURRENCY=7\nMETRICS_TOKEN={port}\n")
         read = runpy.run_path(str(ROOT / "gunicorn.conf.py"))
-        assert (read["bind"], read["workers"], read["threads"]) == (f"127.0.0.1:{port}", 2, 3)
+        assert (read["bind"], read["workers"]) == (f"127.0.0.1:{port}", 3)
     assert dict(os.environ) == before
 
 

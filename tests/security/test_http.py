@@ -98,7 +98,10 @@ def test_who_is_slow_between_two_requests_is_waited_for(monkeypatch):
     with serving() as port, socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
         for _ in range(2):
             connection.sendall(HEALTHZ + b"\r\n")
-            assert b" 200 OK" in connection.recv(65536)
+            received = b""
+            while not received.endswith(b"{}"):
+                received += connection.recv(65536)
+            assert b" 200 OK" in received
             time.sleep(0.6)  # what has to be waited for is that nothing happens
 
 
@@ -164,21 +167,6 @@ def test_a_webhook_that_breaks_off_is_not_taken(service, port, settings):
     # Whoever comes after it is answered.
     assert b" 200 OK" in ask(port, HEALTHZ + b"\r\n")
     assert count_texts(service) == texts
-
-
-@pytest.mark.parametrize(
-    "headers",
-    [
-        b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n" + HEALTHZ + b"\r\n",
-        b"Content-Length: 5\r\nContent-Length: 6\r\n\r\n",
-        b"X: a\nY: b\r\n\r\n",
-        b"X : a\r\n\r\n",
-    ],
-    ids=["two lengths", "another length", "a bare line feed", "a space before the colon"],
-)
-def test_what_two_servers_would_read_differently_is_refused(port, headers):
-    answer = ask(port, b"POST /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n" + headers)
-    assert answer.startswith(b"HTTP/1.1 400 ") and answer.count(b"HTTP/1.1") == 1
 
 
 def test_addresses_that_are_no_ascii_are_refused(port):

@@ -83,7 +83,8 @@ class Match:
 
 
 # At most one open or scheduled chat goes with a number and a digest: `open_chat_is_named_by_both_numbers`.
-# A row for each that was asked for, in their order.
+# A row for each that was asked for, in their order. The arrays are subqueries, so that PostgreSQL does not count what
+# is in them, and plans the statement once: to plan it takes ten times as long as to run it.
 _FIND = f"""
     SELECT number.id, sender.id, sender.chat_id, counterpart.id, counterpart.virtual_number_id, over.at,
            chat.status = 'scheduled', sender.replaced_at IS NOT NULL,
@@ -110,7 +111,8 @@ _FIND = f"""
            platform.texts_per_minute, platform.texts_per_day,
            pace.minute_whole_at, pace.day_whole_at, pace.last_at, pace.last_text, pace.same_texts, pace.same_since,
            pace.quick_answers, counterpart_pace.last_at
-      FROM unnest(%(digests)s::bytea[], %(to_numbers)s::text[]) WITH ORDINALITY AS asked (digest, to_number, place)
+      FROM unnest((SELECT %(digests)s::bytea[]), (SELECT %(to_numbers)s::text[]))
+           WITH ORDINALITY AS asked (digest, to_number, place)
       LEFT JOIN chats_virtualnumber number ON number.number = asked.to_number
       LEFT JOIN LATERAL (
                SELECT id, chat_id, ended_at, replaced_at, muted_at, blocked_at

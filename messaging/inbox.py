@@ -317,8 +317,8 @@ def _relay_row(relay: Relay, now: datetime) -> dict[str, Any]:
         row |= {"event_id": event["event_id"], "event_payload": event["event_payload"]}
     if pace := verdict.pace:
         row |= {
-            "minute_cost": f"{pace['minute_cost'].total_seconds()} seconds",
-            "day_cost": f"{pace['day_cost'].total_seconds()} seconds",
+            "minute_cost": f"{pace['minute_cost'].total_seconds():.6f} seconds",
+            "day_cost": f"{pace['day_cost'].total_seconds():.6f} seconds",
             "text_digest": f"\\x{pace['text_digest'].hex()}",
             "is_same": pace["is_same"],
             "quick_answers": pace["quick_answers"],

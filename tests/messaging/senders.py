@@ -1,4 +1,4 @@
-"""Run a sender in a thread of the test, with a gateway of the test's own."""
+"""Run a sender in a thread of the test, with a gateway of the test's own, or have the test's session be one."""
 
 import contextlib
 import threading
@@ -8,6 +8,7 @@ from django.db import connection, connections
 
 from messaging.gateways import Gateway
 from messaging.sender import Sender
+from proxy_project.sql import plan_by_indexes_alone
 
 
 @contextlib.contextmanager
@@ -17,6 +18,7 @@ def running_sender(gateway: Gateway, *, threads: int) -> Iterator[None]:
 
     def run() -> None:
         try:
+            plan_by_indexes_alone(connection=connection)
             sender.run()
         finally:
             connections.close_all()
@@ -28,7 +30,24 @@ def running_sender(gateway: Gateway, *, threads: int) -> Iterator[None]:
     finally:
         sender.stop()
         thread.join(timeout=10)
-        _hang_up_listeners()
+        # One that was just connecting is hung up on the next time.
+        while sender._listener.is_alive():
+            _hang_up_listeners()
+            sender._listener.join(0.05)
+
+
+@contextlib.contextmanager
+def session_of_a_sender() -> Iterator[None]:
+    """Have this session plan as a sender's does that was started when the log was empty; not within a transaction.
+
+    Of what earlier tests have left in tables, indexes and statistics, nothing remains to be counted or planned with.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute("TRUNCATE messaging_message CASCADE")
+        cursor.execute("VACUUM ANALYZE messaging_message, chats_virtualnumber, chats_participant")
+    plan_by_indexes_alone(connection=connection)
+    yield
+    connection.close()
 
 
 def _hang_up_listeners() -> None:

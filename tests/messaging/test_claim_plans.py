@@ -7,8 +7,8 @@ from django.db import connection, transaction
 
 from chats.models import VirtualNumber
 from messaging import claims, receipts, scheduled, withdrawals
-from proxy_project.sql import plan_by_indexes_alone
 from tests.messaging.rows import make_queued, make_strangers_queued
+from tests.messaging.senders import session_of_a_sender
 
 pytestmark = pytest.mark.django_db
 
@@ -84,20 +84,18 @@ def test_a_plan_without_the_indexes_would_be_noticed(long_log):
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("finished", [0, FINISHED_ROWS], ids=["on the first day", "after a long time"])
 def test_a_burst_is_not_claimed_with_the_plan_of_an_empty_queue(chat, omar, virtual_number: VirtualNumber, finished):
-    with connection.cursor() as cursor:
-        cursor.execute("DELETE FROM messaging_message")
-        parameters = {"number": virtual_number.pk, "chat": chat.pk, "participant": omar.pk, "rows": finished}
-        cursor.execute(_FINISHED, parameters)
-        cursor.execute("VACUUM ANALYZE messaging_message, chats_virtualnumber")
-    # As the sender does, whose plans are from when nothing was queued.
-    plan_by_indexes_alone(connection=connection)
-    for _ in range(10):
-        assert claims.claim_texts(limit=1) == []
-    make_strangers_queued(virtual_number, 1000)
-    # A plan made for no rows compares every waiting text with every other: 500,000 rows here.
-    with transaction.atomic():
-        assert len(claims.claim_texts(limit=1)) == 1
-        assert 0 < count_rows_read() < 20_000
+    with session_of_a_sender():
+        with connection.cursor() as cursor:
+            parameters = {"number": virtual_number.pk, "chat": chat.pk, "participant": omar.pk, "rows": finished}
+            cursor.execute(_FINISHED, parameters)
+            cursor.execute("VACUUM ANALYZE messaging_message, chats_virtualnumber")
+        for _ in range(10):
+            assert claims.claim_texts(limit=1) == []
+        make_strangers_queued(virtual_number, 1000)
+        # A plan made for no rows compares every waiting text with every other: 500,000 rows here.
+        with transaction.atomic():
+            assert len(claims.claim_texts(limit=1)) == 1
+            assert 0 < count_rows_read() < 20_000
 
 
 def count_rows_read() -> int:

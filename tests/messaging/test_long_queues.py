@@ -11,7 +11,7 @@ from messaging.models import Message
 from platforms.models import Platform
 from proxy_project.encryption import digest_number, encrypt
 from tests.messaging.rows import ago, make_queued, make_strangers_queued
-from tests.messaging.senders import running_sender
+from tests.messaging.senders import running_sender, session_of_a_sender
 from tests.messaging.test_claim_plans import count_rows_read
 
 pytestmark = pytest.mark.django_db
@@ -65,38 +65,39 @@ def recipients(claims) -> list:
 @pytest.mark.parametrize("status", ["sending", "unconfirmed"])
 @pytest.mark.django_db(transaction=True)
 def test_nobody_waits_behind_the_texts_of_somebody_whose_first_is_under_way(chat, sara, omar, status):
-    Message.objects.all().delete()
-    make_queued(omar, status=status, turn_of=chat.platform_id)
-    queue([omar], 20_000)
-    queue([sara], 2)
-    with transaction.atomic():
-        assert recipients(claim_texts(limit=8)) == [sara.pk]
-        assert count_rows_read() < FEW
-    # Both of them wait for a text of theirs now.
-    with transaction.atomic():
-        assert claim_texts(limit=8) == []
-        assert count_rows_read() < FEW
+    with session_of_a_sender():
+        make_queued(omar, status=status, turn_of=chat.platform_id)
+        queue([omar], 20_000)
+        queue([sara], 2)
+        with transaction.atomic():
+            assert recipients(claim_texts(limit=8)) == [sara.pk]
+            assert count_rows_read() < FEW
+        # Both of them wait for a text of theirs now.
+        with transaction.atomic():
+            assert claim_texts(limit=8) == []
+            assert count_rows_read() < FEW
 
 
 @pytest.mark.django_db(transaction=True)
 def test_a_stranger_does_not_wait_behind_them_either(chat, omar, virtual_number):
-    Message.objects.all().delete()
-    make_queued(omar, status="unconfirmed")
-    queue([omar], 2_000)
-    Message.objects.update(turn_of=chat.platform_id)
-    make_strangers_queued(virtual_number, 3)
-    Message.objects.filter(participant=None).update(turn_of=chat.platform_id)
-    with transaction.atomic():
-        assert recipients(claim_texts(limit=2)) == [None]
-        assert count_rows_read() < 3 * FEW
+    with session_of_a_sender():
+        make_queued(omar, status="unconfirmed")
+        queue([omar], 2_000)
+        Message.objects.update(turn_of=chat.platform_id)
+        make_strangers_queued(virtual_number, 3)
+        Message.objects.filter(participant=None).update(turn_of=chat.platform_id)
+        with transaction.atomic():
+            assert recipients(claim_texts(limit=2)) == [None]
+            assert count_rows_read() < 3 * FEW
 
 
 @pytest.mark.django_db(transaction=True)
 def test_a_claim_looks_at_some_of_very_many_numbers(platform):
-    queue(make_people(platform, make_numbers(2_000)), 3)
-    with transaction.atomic():
-        assert len(claim_texts(limit=8)) == 8
-        assert count_rows_read() < FEW
+    with session_of_a_sender():
+        queue(make_people(platform, make_numbers(2_000)), 3)
+        with transaction.atomic():
+            assert len(claim_texts(limit=8)) == 8
+            assert count_rows_read() < FEW
 
 
 def test_every_number_has_its_turn_all_the_same(platform):

@@ -3,15 +3,15 @@
 import re
 import unicodedata
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
+from django.core.exceptions import ValidationError as DjangoValidationError
 from drf_spectacular.extensions import OpenApiSerializerExtension
 from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.utils import Direction
 from rest_framework import serializers
 
-# Control characters, lone surrogates, and the separators of lines and paragraphs.
-_NOT_ONE_LINE = frozenset({"Cc", "Cs", "Zl", "Zp"})
+from platforms.templates import validate_no_phone_number
 
 
 class StrictSerializer(serializers.Serializer[Any]):
@@ -50,15 +50,17 @@ class StrictSerializerSchema(OpenApiSerializerExtension):
         return {**schema, "additionalProperties": False}
 
 
-class LineField(serializers.CharField):
-    """One line of text without control characters."""
+class _PlainField(serializers.CharField):
+    """A string that has none of its `refused` characters; the error is called `refusal`."""
 
-    default_error_messages = {"not_one_line": "Must be one line, without control characters."}
+    refusal: ClassVar[str]
+    refused_categories: ClassVar[frozenset[str]]
+    allowed: ClassVar[str] = ""
 
     def run_validation(self, data: Any = serializers.empty) -> Any:
-        # To Python these are white space, and to a schema they are not: they are not called blank.
-        if isinstance(data, str) and not data.strip() and _has_control_characters(data):
-            self.fail("not_one_line")
+        # To Python some of them are white space, and to a schema they are not: they are not called blank.
+        if isinstance(data, str) and not data.strip():
+            self._refuse_characters(data)
         return super().run_validation(data)
 
     def to_internal_value(self, data: Any) -> str:
@@ -66,10 +68,40 @@ class LineField(serializers.CharField):
             # A number would become its digits.
             self.fail("invalid")
         text: str = super().to_internal_value(data)
-        if _has_control_characters(text):
-            self.fail("not_one_line")
+        self._refuse_characters(text)
         return text
 
+    def _refuse_characters(self, text: str) -> None:
+        for character in text:
+            if unicodedata.category(character) in self.refused_categories and character not in self.allowed:
+                self.fail(self.refusal)
 
-def _has_control_characters(text: str) -> bool:
-    return any(unicodedata.category(character) in _NOT_ONE_LINE for character in text)
+
+class LineField(_PlainField):
+    """One line of text without control characters."""
+
+    default_error_messages = {"not_one_line": "Must be one line, without control characters."}
+    refusal = "not_one_line"
+    # Control characters, lone surrogates, and the separators of lines and paragraphs.
+    refused_categories = frozenset({"Cc", "Cs", "Zl", "Zp"})
+
+
+class TextField(_PlainField):
+    """A text to people, of one or more lines, that tells nobody a phone number."""
+
+    default_error_messages = {"not_text": "Must not contain control characters."}
+    refusal = "not_text"
+    refused_categories = frozenset({"Cc", "Cs"})
+    allowed = "\n"
+
+    def to_internal_value(self, data: Any) -> str:
+        return refuse_phone_numbers(super().to_internal_value(data))
+
+
+def refuse_phone_numbers(text: str) -> str:
+    """Return `text`; raises ValidationError when something in it could be a phone number."""
+    try:
+        validate_no_phone_number(text)
+    except DjangoValidationError as error:
+        raise serializers.ValidationError(error.messages, code="phone_number") from None
+    return text

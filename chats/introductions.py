@@ -1,6 +1,6 @@
 """What people are told about whom they text with: the first text of each, and that somebody took another's place."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from uuid import UUID
 
 from chats.models import Chat, Participant
@@ -8,6 +8,9 @@ from messaging.models import Message
 from messaging.outbox import queue_text
 from messaging.writing import describe_reader, read_templates, write, write_introduction
 from platforms.templates import TemplateKind
+
+# The `once_key` of somebody's introduction, in SQL.
+INTRODUCTION_OF = "'introduction:' || {participant_id}"
 
 
 def queue_introductions(introduced: Sequence[tuple[Chat, Participant, Participant]]) -> None:
@@ -41,15 +44,6 @@ def announce_replacement(*, chat: Chat, counterpart: Participant, leaving: Parti
         recipient=counterpart,
         body=write(kind=kind, reader=reader, platform=chat.platform, templates=templates),
     )
-
-
-def read_introductions(*, participants: Iterable[Participant]) -> dict[UUID, Message]:
-    """Return the introduction of each participant that has one, by the participant's id, in one query."""
-    messages = Message.objects.filter(
-        # The log has no index on participants; this finds each row by its unique key.
-        once_key__in=[_once_key(participant.pk) for participant in participants]
-    ).only("id", "participant_id", "status", "error_code", "error_detail")
-    return {message.participant_id: message for message in messages if message.participant_id}
 
 
 def _once_key(participant_id: UUID) -> str:

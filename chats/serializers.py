@@ -1,8 +1,7 @@
 """What the API takes and shows: chats, participants and messages as JSON."""
 
 import json
-import unicodedata
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import cached_property
 from operator import attrgetter
@@ -16,8 +15,9 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from chats.allocation import CountryMatch
-from chats.fields import LineField, StrictSerializer
-from chats.models import Chat, Participant, VirtualNumber, mask
+from chats.fields import LineField, StrictSerializer, TextField, refuse_phone_numbers
+from chats.models import Chat, VirtualNumber, mask
+from chats.people import ShownIntroduction, ShownPerson
 from chats.phone_numbers import InvalidPhoneNumber, PhoneNumber, parse_phone_number
 from chats.pool import NumberUsage
 from chats.restriction_serializers import RULES, DisclosuresSerializer
@@ -28,7 +28,7 @@ from messaging.gateways.fields import MAX_TEXT_LENGTH
 from messaging.media.links import make_link
 from messaging.models import Attachment, Message
 from messaging.segments import count_segments
-from platforms.templates import LONGEST_TAG, normalize_language, validate_language, validate_no_phone_number
+from platforms.templates import LONGEST_TAG, normalize_language, validate_language
 from proxy_project.public_http import NotPublic, check_form
 
 # What carriers pass on as one text, and many phones show as one.
@@ -44,32 +44,6 @@ _OUTBOUND_STATUSES = [status for status in Message.Status if status not in Messa
 _BIDI_CONTROLS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 
-class TextField(serializers.CharField):
-    """A text to people, of one or more lines."""
-
-    default_error_messages = {"not_text": "Must not contain control characters."}
-
-    def run_validation(self, data: Any = serializers.empty) -> Any:
-        # As in LineField: to Python these are white space, and to a schema they are not.
-        if isinstance(data, str) and not data.strip() and _has_control_characters(data):
-            self.fail("not_text")
-        return super().run_validation(data)
-
-    def to_internal_value(self, data: Any) -> str:
-        text: str = super().to_internal_value(data)
-        if _has_control_characters(text):
-            self.fail("not_text")
-        try:
-            validate_no_phone_number(text)
-        except DjangoValidationError as error:
-            raise serializers.ValidationError(error.messages, code="phone_number") from None
-        return text
-
-
-def _has_control_characters(text: str) -> bool:
-    return any(unicodedata.category(character) in ("Cc", "Cs") and character != "\n" for character in text)
-
-
 class NameField(LineField):
     """A name that can be texted to somebody else."""
 
@@ -77,11 +51,7 @@ class NameField(LineField):
         name = super().to_internal_value(data)
         if not _BIDI_CONTROLS.isdisjoint(name):
             self.fail("not_one_line")
-        try:
-            validate_no_phone_number(name)
-        except DjangoValidationError as error:
-            raise serializers.ValidationError(error.messages, code="phone_number") from None
-        return name
+        return refuse_phone_numbers(name)
 
 
 @extend_schema_field({"type": "string", "format": "phone-number", "example": "+14155550123"})
@@ -418,7 +388,7 @@ class MessageErrorSerializer(serializers.Serializer[Any]):
     detail = serializers.CharField()
 
 
-class IntroductionSerializer(serializers.Serializer[Message]):
+class IntroductionSerializer(serializers.Serializer[ShownIntroduction]):
     """What became of a person's introduction."""
 
     message_id = serializers.UUIDField(source="id")
@@ -426,19 +396,19 @@ class IntroductionSerializer(serializers.Serializer[Message]):
     error = serializers.SerializerMethodField()
 
     @extend_schema_field(MessageErrorSerializer(allow_null=True))
-    def get_error(self, message: Message) -> dict[str, str] | None:
-        return _describe_error(message)
+    def get_error(self, introduction: ShownIntroduction) -> dict[str, str] | None:
+        return _describe_error(introduction)
 
 
-class ParticipantSerializer(serializers.Serializer[Participant]):
+class ParticipantSerializer(serializers.Serializer[ShownPerson]):
     """One person in a chat."""
 
     id = serializers.UUIDField()
     name = serializers.CharField()
     language = serializers.SerializerMethodField(help_text="Null: your platform's.")
     phone_number = serializers.SerializerMethodField(help_text="Hidden but for its ends.")
-    virtual_number = serializers.CharField(source="virtual_number.number")
-    opted_out = serializers.SerializerMethodField(
+    virtual_number = serializers.CharField()
+    opted_out = serializers.BooleanField(
         help_text="They have texted STOP: nothing is sent to them, until they text START."
     )
     awaits_consent = serializers.BooleanField(
@@ -452,21 +422,15 @@ class ParticipantSerializer(serializers.Serializer[Participant]):
         allow_null=True, help_text="Since when nothing is sent to them either, if it is not."
     )
 
-    def get_language(self, participant: Participant) -> str | None:
-        return participant.language or None
+    def get_language(self, person: ShownPerson) -> str | None:
+        return person.language or None
 
-    def get_opted_out(self, participant: Participant) -> bool:
-        opted_out: Collection[UUID] = self.context["opted_out"]
-        return participant.pk in opted_out
-
-    def get_phone_number(self, participant: Participant) -> str:
-        return mask(participant.phone_number)
+    def get_phone_number(self, person: ShownPerson) -> str:
+        return mask(person.phone_number)
 
     @extend_schema_field(IntroductionSerializer(allow_null=True))
-    def get_introduction(self, participant: Participant) -> dict[str, Any] | None:
-        introductions: Mapping[UUID, Message] = self.context["introductions"]
-        message = introductions.get(participant.pk)
-        return None if message is None else self._introduction.to_representation(message)
+    def get_introduction(self, person: ShownPerson) -> dict[str, Any] | None:
+        return self._introduction.to_representation(person.introduction) if person.introduction else None
 
     @cached_property
     def _introduction(self) -> IntroductionSerializer:
@@ -474,7 +438,7 @@ class ParticipantSerializer(serializers.Serializer[Participant]):
         return IntroductionSerializer()
 
 
-class FormerParticipantSerializer(serializers.Serializer[Participant]):
+class FormerParticipantSerializer(serializers.Serializer[ShownPerson]):
     """Somebody whose place in a chat another took."""
 
     id = serializers.UUIDField()
@@ -482,15 +446,14 @@ class FormerParticipantSerializer(serializers.Serializer[Participant]):
     phone_number = serializers.SerializerMethodField(help_text="Hidden but for its ends.")
     replaced_at = serializers.DateTimeField()
 
-    def get_phone_number(self, participant: Participant) -> str:
-        return mask(participant.phone_number)
+    def get_phone_number(self, person: ShownPerson) -> str:
+        return mask(person.phone_number)
 
 
 class ChatSerializer(serializers.Serializer[Chat]):
     """Two people texting through virtual numbers."""
 
-    # Its context must hold `introductions`: the message of each participant, by the participant's id; and
-    # `opted_out`: the ids of those who have.
+    # Its context must hold `people`: those of each chat, by its id.
     id = serializers.UUIDField()
     status = serializers.ChoiceField(choices=Chat.Status.choices)
     reference = serializers.CharField(allow_null=True)
@@ -511,7 +474,7 @@ class ChatSerializer(serializers.Serializer[Chat]):
         return chat.end_reason or None
 
     def get_virtual_numbers(self, chat: Chat) -> list[str]:
-        return list(dict.fromkeys(person.virtual_number.number for person in self._people(chat)))
+        return list(dict.fromkeys(person.virtual_number for person in self._people(chat)))
 
     @extend_schema_field(ParticipantSerializer(many=True))
     def get_participants(self, chat: Chat) -> list[dict[str, Any]]:
@@ -519,17 +482,19 @@ class ChatSerializer(serializers.Serializer[Chat]):
 
     @cached_property
     def _participant(self) -> ParticipantSerializer:
-        return ParticipantSerializer(context=self.context)
+        return ParticipantSerializer()
 
     @extend_schema_field(FormerParticipantSerializer(many=True))
     def get_former_participants(self, chat: Chat) -> list[dict[str, Any]]:
-        former = [person for person in chat.participants.all() if person.replaced_at]
-        former.sort(key=attrgetter("replaced_at"))
+        former = sorted((each for each in self._everybody(chat) if each.replaced_at), key=attrgetter("replaced_at"))
         return [dict(FormerParticipantSerializer(person).data) for person in former]
 
-    def _people(self, chat: Chat) -> list[Participant]:
-        # The view has prefetched them all.
-        return [person for person in chat.participants.all() if person.replaced_at is None]
+    def _people(self, chat: Chat) -> list[ShownPerson]:
+        return [person for person in self._everybody(chat) if person.replaced_at is None]
+
+    def _everybody(self, chat: Chat) -> Sequence[ShownPerson]:
+        people: Mapping[UUID, Sequence[ShownPerson]] = self.context["people"]
+        return people[chat.pk]
 
 
 class VirtualNumberSerializer(serializers.Serializer[VirtualNumber]):
@@ -636,7 +601,7 @@ class SentTextSerializer(serializers.Serializer[Any]):
     messages = MessageSerializer(many=True)
 
 
-def _describe_error(message: Message | Attachment) -> dict[str, str] | None:
+def _describe_error(message: Message | Attachment | ShownIntroduction) -> dict[str, str] | None:
     if not message.error_code:
         return None
     return {"code": message.error_code, "detail": message.error_detail}

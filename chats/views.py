@@ -5,7 +5,7 @@ from typing import Any, cast
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import Prefetch, QuerySet, prefetch_related_objects
+from django.db.models import QuerySet
 from django.http import StreamingHttpResponse
 from django.shortcuts import get_object_or_404
 from django.utils import timezone
@@ -33,8 +33,8 @@ from chats.filters import (
     filter_by_digest,
     find_person,
 )
-from chats.introductions import read_introductions
 from chats.models import Chat, Participant, VirtualNumber
+from chats.people import read_people
 from chats.pool import count_usage, find_pool, forecast_pool
 from chats.refusals import at_participants, at_phone_number, nowhere, refusals
 from chats.restriction_serializers import RestrictSerializer
@@ -62,7 +62,6 @@ from chats.services import (
     start_chat,
 )
 from messaging.models import Message
-from messaging.opt_outs import read_opted_out
 from messaging.scheduled import cancel_text
 from platforms.api import PlatformView, platform_of
 from platforms.limits import Bucket
@@ -70,8 +69,6 @@ from proxy_project.encryption import digest_number
 from proxy_project.errors import BoundedJSONParser, Conflict
 
 ENDED_BY_PLATFORM = "ended by the platform"
-
-_PARTICIPANTS = Prefetch("participants", Participant.objects.select_related("virtual_number"))
 
 
 class ChatView(PlatformView, generics.GenericAPIView[Chat]):
@@ -82,20 +79,14 @@ class ChatView(PlatformView, generics.GenericAPIView[Chat]):
     lookup_url_kwarg = "chat_id"
 
     def get_queryset(self) -> QuerySet[Chat]:
-        return Chat.objects.filter(platform=platform_of(self.request)).prefetch_related(_PARTICIPANTS)
+        return Chat.objects.filter(platform=platform_of(self.request))
 
     def show(self, chats: list[Chat]) -> list[dict[str, Any]]:
-        participants = [participant for chat in chats for participant in chat.participants.all()]
-        context = {
-            "introductions": read_introductions(participants=participants),
-            "opted_out": read_opted_out(participants),
-        }
-        serializer = ChatSerializer(context=context)
+        serializer = ChatSerializer(context={"people": read_people([chat.pk for chat in chats])})
         return [serializer.to_representation(chat) for chat in chats]
 
     def answer(self, chat: Chat, *, status: int = status.HTTP_200_OK) -> Response:
         """Return a chat as a service returned it, with the people it has now."""
-        prefetch_related_objects([chat], _PARTICIPANTS)
         [shown] = self.show([chat])
         return Response(shown, status=status)
 
@@ -504,6 +495,9 @@ class OneMessageView(MessageView):
 class TranscriptView(ChatView):
     filter_backends = ()
     pagination_class = None
+
+    def get_queryset(self) -> QuerySet[Chat]:
+        return super().get_queryset().prefetch_related("participants")
 
     @extend_schema(
         operation_id="export_transcript",

@@ -25,14 +25,11 @@ from proxy_project.ids import make_id
 from proxy_project.request_ids import HEADER
 from proxy_project.together import Together
 from proxy_project.tracing import trace
-from proxy_project.webhook_path import make_answer
+from proxy_project.webhook_path import PATHS, make_answer
 
 log = structlog.get_logger(__name__)
 
-_EXPECTED: dict[str, type[InboundText] | type[Receipt]] = {
-    "/webhooks/inbound": InboundText,
-    "/webhooks/status": Receipt,
-}
+_EXPECTED: dict[str, type[InboundText] | type[Receipt]] = dict(zip(PATHS, (InboundText, Receipt), strict=True))
 # Vonage's are some hundred bytes; larger ones have attachments, or are nothing that is plain.
 _MOST_BYTES = 16 * 1024
 # Batches of texts, and as many of receipts, that a process has at work at most: each has a connection to the database.

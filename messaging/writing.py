@@ -25,6 +25,14 @@ from platforms.templates import (
     find_fields,
     list_languages,
 )
+from proxy_project.sql import execute_prepared
+
+_TEMPLATE_FIELDS = ("id", "platform_id", "kind", "language", "side", "text")
+_TEMPLATES = f"""
+    SELECT {", ".join(_TEMPLATE_FIELDS)} FROM platforms_template
+     WHERE platform_id = ANY((SELECT %(platforms)s::uuid[])::uuid[]) AND kind = ANY((SELECT %(kinds)s::text[])::text[])
+     ORDER BY kind, language, side
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +49,8 @@ class Reader:
 def read_templates(*, platform_ids: Collection[UUID], kinds: Collection[TemplateKind]) -> dict[UUID, list[Template]]:
     """Return the templates of these kinds that each of these platforms has, if it has any, in one query."""
     found: dict[UUID, list[Template]] = {}
-    for template in Template.objects.filter(platform__in=platform_ids, kind__in=kinds):
+    for row in execute_prepared(_TEMPLATES, {"platforms": list(platform_ids), "kinds": [kind.value for kind in kinds]}):
+        template = Template.from_db("default", _TEMPLATE_FIELDS, row)
         found.setdefault(template.platform_id, []).append(template)
     return found
 

@@ -1,10 +1,13 @@
 """Who calls the API, and whether they may write: `Authorization: Bearer <key>` is one of a platform's keys."""
 
 import re
+from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Any, cast
+from functools import cache
+from typing import Any, TypeVar, cast
 
-from django.db.models import Q
+from django.db import connection
+from django.db.models import Field, Model, Q
 from django.utils import timezone
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from rest_framework.authentication import BaseAuthentication, get_authorization_header
@@ -13,6 +16,9 @@ from rest_framework.permissions import SAFE_METHODS, BasePermission
 from rest_framework.request import Request
 
 from platforms.models import ApiKey, Platform
+from proxy_project.sql import execute_prepared
+
+Made = TypeVar("Made", bound=Model)
 
 LAST_USED_EVERY = timedelta(minutes=1)
 NO_SUCH_KEY = "This API key does not exist, is revoked or has expired."
@@ -65,9 +71,38 @@ class ApiKeyScheme(OpenApiAuthenticationExtension):
 
 
 def _find_key(text: str) -> ApiKey | None:
-    prefix = text.partition(".")[0]
-    key: ApiKey | None = ApiKey.objects.get_usable_keys().select_related("platform").filter(prefix=prefix).first()
-    return key if key and key.is_valid(text) and not key.has_expired else None
+    for row in execute_prepared(_make_query(), {"prefix": text.partition(".")[0]}):
+        key: ApiKey = _make(ApiKey, row[: len(_fields_of(ApiKey))])
+        key.platform = _make(Platform, row[len(_fields_of(ApiKey)) :])
+        if key.is_valid(text) and not key.has_expired:
+            return key
+    return None
+
+
+@cache
+def _make_query() -> str:
+    """Return what the ORM would ask, which would make and plan it anew for each request: a tenth of a short one."""
+    columns = [
+        f"{table}.{field.column}"
+        for table, model in (("key", ApiKey), ("platform", Platform))
+        for field in _fields_of(model)
+    ]
+    return f"""
+        SELECT {", ".join(columns)}
+          FROM platforms_apikey AS key JOIN platforms_platform AS platform ON platform.id = key.platform_id
+         WHERE prefix = %(prefix)s AND NOT revoked
+    """
+
+
+@cache
+def _fields_of(model: type[Model]) -> "Sequence[Field[Any, Any]]":
+    fields: Sequence[Field[Any, Any]] = model._meta.concrete_fields
+    assert not any(hasattr(field, "from_db_value") for field in fields), "their columns would have to be converted"
+    return fields
+
+
+def _make(model: type[Made], row: Sequence[Any]) -> Made:
+    return model.from_db(connection.alias, [field.attname for field in _fields_of(model)], row)
 
 
 def _note_use(key: ApiKey, now: datetime) -> None:

@@ -23,11 +23,13 @@ class Bucket(StrEnum):
 
 # An allowance is one time, at which it will be whole again (the "generic cell rate algorithm"): what is taken moves
 # it on by its share of the window, and it must not lie further ahead than the window is long. So many at once, then
-# evenly. The clock is the database's, the same for all processes. Rows are locked in the order of the buckets.
+# evenly. The clock is the database's, the same for all processes. Rows are locked in the order of the buckets, and no
+# request of a platform waits until what another has taken is on the disk: a crash may forget it.
 _TAKE = """
     INSERT INTO platforms_allowance AS kept (platform_id, bucket, whole_at)
     SELECT %(platform_id)s, asked.bucket, now() + asked.cost
-    FROM unnest(%(buckets)s::text[], %(costs)s::interval[]) AS asked (bucket, cost)
+    FROM unnest(%(buckets)s::text[], %(costs)s::interval[]) AS asked (bucket, cost),
+         set_config('synchronous_commit', 'off', true)
     ON CONFLICT (platform_id, bucket) DO UPDATE
     SET whole_at = greatest(kept.whole_at, now()) + (excluded.whole_at - now())
     WHERE greatest(kept.whole_at, now()) + (excluded.whole_at - now())

@@ -14,7 +14,9 @@ from chats.models import Chat, VirtualNumber
 from chats.phone_numbers import PhoneNumber
 from chats.services.locking import Raced, hold_numbers
 from platforms.models import Platform
+from proxy_project.sql import execute_prepared
 
+_VIRTUAL_AMONG = "SELECT number FROM chats_virtualnumber WHERE number = ANY((SELECT %(numbers)s::text[])::text[])"
 _TAKES_CHATS = (VirtualNumber.State.ACTIVE, VirtualNumber.State.RESERVED)
 
 
@@ -76,7 +78,7 @@ class VirtualNumberTakesNoChats(Exception):
 
 def refuse_virtual_numbers(*phone_numbers: str) -> None:
     """Raise PersonIsVirtualNumber when one of `phone_numbers`, in E.164, is a virtual number."""
-    for number in VirtualNumber.objects.filter(number__in=phone_numbers).values_list("number", flat=True):
+    for (number,) in execute_prepared(_VIRTUAL_AMONG, {"numbers": list(phone_numbers)}):
         raise PersonIsVirtualNumber(phone_numbers.index(number))
 
 

@@ -16,6 +16,10 @@ Decided = TypeVar("Decided")
 _ATTEMPTS = 5
 # Shared by all who lock people, and held alone by who locks everybody.
 _EVERYBODY = int.from_bytes(b"everyone", "big")
+_LOCK = f"""
+    SELECT count(pg_advisory_xact_lock(key)), pg_advisory_xact_lock_shared({_EVERYBODY})::text
+      FROM unnest(%(numbers)s::bigint[]) AS keys (key)
+"""
 _RACES = ("open_chat_is_named_by_both_numbers", "chat_reference_is_unique")
 
 
@@ -48,12 +52,7 @@ def decide_until_settled(decide: Callable[[], Decided]) -> Decided:
 def lock_people(*digests: bytes) -> None:
     """Make other transactions that want one of `digests` wait for this one; sorted, so none deadlock."""
     numbers = sorted({int.from_bytes(digest[:8], "big", signed=True) for digest in digests})
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT count(pg_advisory_xact_lock(key)), pg_advisory_xact_lock_shared(%s)::text"
-            "  FROM unnest(%s::bigint[]) AS keys (key)",
-            [_EVERYBODY, numbers],
-        )
+    execute_prepared(_LOCK, {"numbers": numbers})
 
 
 def lock_everybody() -> None:

@@ -29,6 +29,9 @@ from chats.services.times import find_idle_end, refuse_past_times, refuse_wrong_
 from platforms.event_types import EventType
 from platforms.models import Platform
 from proxy_project.encryption import digest_number
+from proxy_project.sql import execute_prepared
+
+_BY_REFERENCE = "SELECT id FROM chats_chat WHERE platform_id = %(platform)s AND reference = %(reference)s"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -173,9 +176,11 @@ def _create(
 
 
 def _find_by_reference(platform: Platform, reference: str, digests: Iterable[bytes]) -> Chat | None:
-    chat = Chat.objects.filter(platform=platform, reference=reference).first()
-    if chat is None:
+    # Prepared, since it is asked of each chat that is started, and there is hardly ever one.
+    found = execute_prepared(_BY_REFERENCE, {"platform": platform.pk, "reference": reference})
+    if not found:
         return None
+    chat = Chat.objects.get(pk=found[0][0])
     # Those who were replaced too: the request that started the chat may be repeated after that.
     sides = {bytes(digest): side for digest, side in chat.participants.values_list("phone_digest", "position")}
     if {sides.get(digest) for digest in digests} != {1, 2}:

@@ -8,8 +8,8 @@ from django.test import Client
 from django.utils import timezone
 from rest_framework.exceptions import ValidationError
 
+from chats.fields import TextField
 from chats.models import Chat, Participant, VirtualNumber
-from chats.serializers import TextField
 from chats.services import end_chat, reopen_chat
 from messaging.claims import Claim, claim_texts
 from messaging.gateways.vonage import VonageGateway

@@ -26,8 +26,10 @@ CHAT, OTHER_CHAT = UUID(int=1), UUID(int=2)
 def elsewhere():
     """Yield what runs a function on a database connection of its own, and returns its result."""
     with ThreadPoolExecutor(1) as pool:
-        yield lambda function, *args, **kwargs: pool.submit(function, *args, **kwargs).result(10)
-        pool.submit(connections.close_all).result(10)
+        try:
+            yield lambda function, *args, **kwargs: pool.submit(function, *args, **kwargs).result(10)
+        finally:
+            pool.submit(connections.close_all).result(10)
 
 
 def ids(*events):
@@ -44,8 +46,9 @@ def poll(platform, after=None):
 
 
 def poll_all(platform, expected):
-    """Poll once there are as many events as expected: transactions elsewhere in the cluster delay them."""
-    wait_until(lambda: len(poll(platform)) >= expected, waiting_for=f"{expected} events to be seen")
+    """Poll once there are as many events as expected: other tests' transactions in the cluster delay them."""
+    is_seen = f"{expected} events to be seen"
+    wait_until(lambda: len(poll(platform)) >= expected, timeout=120, waiting_for=is_seen)
     return poll(platform)
 
 

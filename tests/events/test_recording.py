@@ -9,6 +9,7 @@ from django.utils import timezone
 
 from chats.events import describe_chat
 from chats.models import VirtualNumber
+from chats.people import read_people
 from chats.serializers import ChatSerializer, MessageSerializer, ParticipantSerializer
 from chats.services import end_chat, end_expired_chats
 from messaging.claims import Result, claim_texts, record_results, settle_overdue
@@ -181,7 +182,7 @@ def test_a_text_that_was_erased_is_in_no_event(chat):
 def test_chats_and_messages_have_the_fields_of_the_api(chat):
     people = list(chat.participants.select_related("virtual_number"))
     described = describe_chat(chat, people)
-    shown = ChatSerializer(chat, context={"introductions": {}, "opted_out": set()}).data
+    shown = ChatSerializer(chat, context={"people": read_people([chat.pk])}).data
     assert described.keys() == shown.keys()
     assert described["participants"][0].keys() == ParticipantSerializer().fields.keys() - {
         "introduction",

@@ -5,12 +5,15 @@ from uuid import uuid4
 
 import pytest
 from django.utils import timezone
-from rest_framework.test import APIClient
+from rest_framework.request import Request
+from rest_framework.test import APIClient, APIRequestFactory
 
-from platforms.models import ApiKey
+from platforms.authentication import ApiKeyAuthentication
+from platforms.models import ApiKey, Platform
 from tests.chats.helpers import errors
 from tests.chats.test_errors import ENDPOINTS
 from tests.factories import make_api_key, make_chat
+from tests.harness.statements import noted_statements
 
 NOW = timezone.now()
 
@@ -88,12 +91,26 @@ def test_a_key_is_of_one_platform_only(platform, other_platform, virtual_number)
     assert call(make_api_key(other_platform), path=f"/chats/{uuid4()}").status_code == 404
 
 
-def test_a_key_costs_one_query(platform, django_assert_num_queries):
+def test_a_key_costs_one_query(platform):
     key = make_api_key(platform)
     call(key)
-    # The key with its platform; the chats.
-    with django_assert_num_queries(2):
+    with noted_statements() as noted:
         assert call(key).status_code == 200
+    # The key with its platform, its limits, the chats.
+    assert len(noted) == 3
+
+
+def test_a_platform_is_known_by_all_its_fields(platform):
+    Platform.objects.update(allowed_countries=["US", "NP"], cool_down_hours=5, reads_per_minute=None, language="ne")
+    key = make_api_key(platform)
+    request = APIRequestFactory().get("/chats", headers={"Authorization": f"Bearer {key}"})
+    user, auth = ApiKeyAuthentication().authenticate(Request(request))
+    for found in (user, auth):
+        assert not found._state.adding
+        same = type(found).objects.get(pk=found.pk)
+        for field in found._meta.concrete_fields:
+            if field.name != "last_used_at":
+                assert getattr(found, field.attname) == getattr(same, field.attname), field.name
 
 
 def test_the_last_use_is_kept_once_a_minute(platform, time_machine):

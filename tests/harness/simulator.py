@@ -44,7 +44,7 @@ def make_key_pair() -> tuple[str, str]:
     return private.decode(), public.decode()
 
 
-def wait_until(probe: Callable[[], Found | None], *, timeout: float = 10.0, waiting_for: str = "a condition") -> Found:
+def wait_until(probe: Callable[[], Found | None], *, timeout: float = 60.0, waiting_for: str = "a condition") -> Found:
     """Ask `probe` until it returns something true, and return that; raises TimeoutError."""
     deadline = time.monotonic() + timeout
     while True:
@@ -189,7 +189,7 @@ class Simulator:
         *,
         predicate: Callable[[dict[str, Any]], object] = lambda text: True,
         after: int = 0,
-        timeout: float = 10.0,
+        timeout: float = 60.0,
     ) -> dict[str, Any]:
         """Wait until a text that contains `containing` and passes `predicate` has reached a handset, and return it."""
 
@@ -225,7 +225,7 @@ class Simulator:
         """Make the simulator forget texts, traffic, counters, faults, the account's changes and pending webhooks."""
         self.call("DELETE", "/api/state")
 
-    def wait_until_quiet(self, *, timeout: float = 10.0) -> None:
+    def wait_until_quiet(self, *, timeout: float = 60.0) -> None:
         """Wait until no webhook is pending and no media are being fetched."""
 
         def is_quiet() -> bool:

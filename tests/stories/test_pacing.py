@@ -15,6 +15,8 @@ SLOW, LONG, FAST, THROTTLED = NUMBERS = ("+14155550100", "+14155550101", "+14155
 RATES = {SLOW: 4, LONG: 12, FAST: 100, THROTTLED: 10}
 ACCOUNT_RATE = 25
 RETRY_AFTER = 1
+# Processes that share the cores with others of this run are held up by so much at times, and a text is late by that.
+LATE_SECONDS = 0.3
 PEOPLE = [f"+1201555{index:04}" for index in range(100, 108)]
 # How many texts each person writes on a number, and how long they are; what counts most of all comes in between.
 ROUNDS = {
@@ -75,8 +77,11 @@ def read_arrivals(service: Service) -> list[dict[str, Any]]:
 
 
 def busiest_second(arrivals: list[tuple[float, int]]) -> int:
-    """Return the most that arrived within any second, of (when, how much)."""
-    return max(sum(much for at, much in arrivals if start <= at < start + 1) for start, _ in arrivals)
+    """Return the most that was sent within any second, of (when it arrived, how much).
+
+    What arrived within a second may have been sent within that and LATE_SECONDS.
+    """
+    return max(sum(much for at, much in arrivals if start <= at < start + 1 - LATE_SECONDS) for start, _ in arrivals)
 
 
 def per_second(arrivals: list[tuple[float, int]]) -> float:

@@ -9,8 +9,8 @@ from messaging.outbox import queue_text
 from messaging.writing import describe_reader, read_templates, write, write_introduction
 from platforms.templates import TemplateKind
 
-# The `once_key` of somebody's introduction, in SQL.
-INTRODUCTION_OF = "'introduction:' || {participant_id}"
+# The `once_key` of somebody's introduction is this and their id.
+ONCE_KEY_PREFIX = "introduction:"
 
 
 def queue_introductions(introduced: Sequence[tuple[Chat, Participant, Participant]]) -> None:
@@ -47,4 +47,4 @@ def announce_replacement(*, chat: Chat, counterpart: Participant, leaving: Parti
 
 
 def _once_key(participant_id: UUID) -> str:
-    return f"introduction:{participant_id}"
+    return f"{ONCE_KEY_PREFIX}{participant_id}"

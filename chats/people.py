@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
-from chats.introductions import INTRODUCTION_OF
+from chats.introductions import ONCE_KEY_PREFIX
 from chats.opted_out import is_opted_out
 from proxy_project.encryption import decrypt
 from proxy_project.sql import execute_prepared
@@ -25,7 +25,7 @@ _READ = f"""
       JOIN chats_virtualnumber AS number ON number.id = participant.virtual_number_id
       LEFT JOIN LATERAL (
                SELECT id, status, error_code, error_detail FROM messaging_message
-                WHERE once_key = {INTRODUCTION_OF.format(participant_id="participant.id")}
+                WHERE once_key = '{ONCE_KEY_PREFIX}' || participant.id
                OFFSET 0
            ) AS introduction ON true
      WHERE participant.chat_id = ANY((SELECT %(chats)s::uuid[])::uuid[])

@@ -10,6 +10,7 @@ from uuid import UUID
 
 from cryptography.fernet import InvalidToken
 from django.conf import settings
+from django.db import connection
 
 from chats.models import Chat, Participant
 from messaging.models import Message
@@ -50,7 +51,7 @@ def read_templates(*, platform_ids: Collection[UUID], kinds: Collection[Template
     """Return the templates of these kinds that each of these platforms has, if it has any, in one query."""
     found: dict[UUID, list[Template]] = {}
     for row in execute_prepared(_TEMPLATES, {"platforms": list(platform_ids), "kinds": [kind.value for kind in kinds]}):
-        template = Template.from_db("default", _TEMPLATE_FIELDS, row)
+        template = Template.from_db(connection.alias, _TEMPLATE_FIELDS, row)
         found.setdefault(template.platform_id, []).append(template)
     return found
 

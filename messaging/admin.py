@@ -46,23 +46,29 @@ admin.site.unregister(ProcrastinateJob)
 
 
 class DayFilter(admin.SimpleListFilter):
-    """The texts of a day in the operator's time zone, by their places in the log."""
+    """The texts of a day in the operator's time zone, or of the last seven, by their places in the log."""
 
     title = "day"
     parameter_name = "day"
+    WEEK = "week"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         today = localdate()
         days = [(today - timedelta(days=ago)) for ago in range(7)]
         if (chosen := _parse_day(self.value())) and chosen not in days:
             days.append(chosen)
-        return [(day.isoformat(), format_date(day, "l, j F")) for day in days]
+        return [
+            *((day.isoformat(), format_date(day, "l, j F")) for day in days),
+            (self.WEEK, gettext("The last seven days")),
+        ]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Message]) -> QuerySet[Message]:
-        day = _parse_day(self.value())
-        if day is None:
+        is_week = self.value() == self.WEEK
+        last_day = localdate() if is_week else _parse_day(self.value())
+        if last_day is None:
             return queryset
-        begins_at, ends_at = (make_aware(datetime.combine(each, time.min)) for each in (day, day + timedelta(days=1)))
+        days = (last_day - timedelta(days=6) if is_week else last_day, last_day + timedelta(days=1))
+        begins_at, ends_at = (make_aware(datetime.combine(day, time.min)) for day in days)
         first, after = _positions_at(begins_at), _positions_at(ends_at)
         # A text that waited for its time has a later place than its day, and is not found.
         bounds = {"position__gte": min(first, default=0)} | ({"position__lt": max(after)} if after else {})

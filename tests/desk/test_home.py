@@ -24,7 +24,7 @@ from operators.models import Preferences
 from proxy_project.sql import execute_planned
 from tests.admin.pages import MESSAGES, listed, words_of
 from tests.desk.population import make_id_at, populate_week
-from tests.factories import OMAR, SARA, make_platform, make_virtual_number
+from tests.factories import OMAR, SARA, make_chat, make_platform, make_virtual_number
 from tests.messaging.rows import Status, ago, make_queued, make_relay
 
 pytestmark = pytest.mark.django_db
@@ -96,9 +96,8 @@ def test_a_worker_that_stands_still_is_noticed(operator):
 def test_the_figures_of_a_week(operator):
     populate_week()
     page = home(operator)
-    found = Message.objects.filter(
-        direction="in", created_at__gte=timezone.localtime().replace(hour=0, minute=0)
-    ).count()
+    midnight = timezone.localtime().replace(hour=0, minute=0, second=0, microsecond=0)
+    found = Message.objects.filter(direction="in", created_at__gte=midnight).count()
     assert f"Texts from people {found} " in page
     assert re.search(r"Numbers in use \d of 4", page) and "EUR" in page
     assert "The recipient's phone cannot be reached for now." in page
@@ -117,8 +116,16 @@ def test_each_figure_leads_to_its_rows(operator):
     for chart in response.context["charts"]:
         for bar in chart.bars:
             assert operator.get(bar.link).status_code == 200
-    reasons = response.context["reasons"]
-    assert len(listed(operator.get(reasons[0].link))) == int(reasons[0].words)
+
+
+def test_a_reason_leads_to_the_failures_of_the_week(operator):
+    rides = populate_week()
+    at = ago(days=8)
+    writer = make_chat(rides).participants.get(position=1)
+    make_queued(writer, pk=make_id_at(at), created_at=at, status=Status.FAILED, error_code="1180", failed_at=at)
+    reason = operator.get(HOME).context["reasons"][0]
+    assert "The recipient's phone cannot be reached for now." in reason.label
+    assert len(listed(operator.get(reason.link))) == int(reason.words)
 
 
 def test_a_day_of_the_log_is_that_of_the_operator(operator, omar):

@@ -24,9 +24,10 @@ from bench.world import tidy_database
 from chats.pool import look_at_pools
 from chats.services import end_expired_chats
 from desk.counting import count_figures
-from messaging.claims import claim_texts, seconds_until_due, settle_overdue
+from messaging.claims import claim_texts, seconds_until_due
 from messaging.models import Message
 from messaging.number_health import note_health
+from messaging.overdue import settle_overdue
 from messaging.usage import count_usage
 from simulator.records import Text
 from simulator.tokens import WebhookSigner

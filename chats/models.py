@@ -76,7 +76,7 @@ class VirtualNumber(models.Model):
     # Pacing by segments: when each of the last second was sent. Only the sender changes it.
     segments_sent_at = ArrayField(models.DateTimeField(), null=True, blank=True, editable=False)
     # When the carrier last said "slow down" to a text from it, and how often, each within a day of the one before.
-    # Only the sender moves them (messaging.claims).
+    # Only the sender moves them (messaging.claims, messaging.results).
     throttled_at = models.DateTimeField(null=True, editable=False)
     throttled_times = models.PositiveIntegerField(default=0, db_default=0, editable=False)
     created_at = models.DateTimeField(auto_now_add=True)

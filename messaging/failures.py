@@ -1,12 +1,22 @@
 """Tell people of texts that will not arrive, or wait."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
+from messaging.events import record_ends
 from messaging.models import Message
 from messaging.outbox import Recipient
 from messaging.writing import queue_automatic_text
 from platforms.templates import TemplateKind
+
+
+def tell_of_failures(message_ids: Sequence[UUID]) -> None:
+    """Tell the platforms, and the writers as `tell_sender` does, of texts that failed for good."""
+    if message_ids:
+        record_ends(message_ids=message_ids)
+    for message_id in message_ids:
+        tell_sender(message_id)
 
 
 def tell_sender(message_id: UUID) -> None:

@@ -13,22 +13,15 @@ from django.conf import settings
 from django.db import Error as DatabaseError
 from django.db import InterfaceError, OperationalError, connection
 
-from messaging.claims import (
-    Claim,
-    Result,
-    claim_hinted,
-    claim_texts,
-    give_back,
-    record_results,
-    seconds_until_due,
-    settle_overdue,
-)
+from messaging.claims import Claim, claim_hinted, claim_texts, seconds_until_due
 from messaging.gateways import Gateway, Outcome, SendError
 from messaging.heartbeats import BEAT_SECONDS, Heart
 from messaging.measurements import Measurements
 from messaging.models import Heartbeat
 from messaging.obstacles import Hold
 from messaging.outbox import WAKE_CHANNEL, read_hints
+from messaging.overdue import settle_overdue
+from messaging.results import Result, give_back, record_results
 from messaging.scheduled import queue_scheduled_texts
 from messaging.throttling import Throttling
 from proxy_project.tracing import trace

@@ -3,8 +3,8 @@
 from dataclasses import replace
 from uuid import UUID
 
-from messaging.claims import Result
 from messaging.gateways import Outcome, SendError
+from messaging.results import Result
 
 # As many numbers within so many seconds, with no text accepted in between: then it is not the numbers.
 _NUMBERS = 3

@@ -20,9 +20,10 @@ from chats.services import (
     start_due_chats,
 )
 from messaging import relay, wording
-from messaging.claims import Result, claim_texts, record_results
+from messaging.claims import claim_texts
 from messaging.gateways import SendError
 from messaging.models import Message
+from messaging.results import Result, record_results
 from tests.chats.helpers import at_once, body, errors
 from tests.factories import (
     ALICE,

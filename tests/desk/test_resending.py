@@ -12,10 +12,11 @@ from audit.log import Actor
 from audit.models import AuditEntry
 from chats.phone_numbers import parse_phone_number
 from chats.services import end_chat, replace_participant
-from messaging.claims import Result, claim_texts, record_results
+from messaging.claims import claim_texts
 from messaging.gateways import ErrorKind, Outcome, SendError
 from messaging.models import Attachment, Message, OptOut
 from messaging.resending import CannotResend, Refusal, resend_text, resend_texts, tell_senders, tick_off
+from messaging.results import Result, record_results
 from messaging.withdrawals import OPTED_OUT
 from platforms.models import Event
 from tests.chats.helpers import at_once

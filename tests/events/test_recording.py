@@ -12,10 +12,12 @@ from chats.models import VirtualNumber
 from chats.people import read_people
 from chats.serializers import ChatSerializer, MessageSerializer, ParticipantSerializer
 from chats.services import end_chat, end_expired_chats
-from messaging.claims import Result, claim_texts, record_results, settle_overdue
+from messaging.claims import claim_texts
 from messaging.events import describe_message
 from messaging.gateways import Outcome, Progress, SendError
 from messaging.models import Message
+from messaging.overdue import settle_overdue
+from messaging.results import Result, record_results
 from platforms.event_types import EVENT_TYPES, EventType
 from platforms.events import read_data
 from platforms.models import Event, EventDelivery, Platform, WebhookEndpoint

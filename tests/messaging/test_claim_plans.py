@@ -6,7 +6,7 @@ import pytest
 from django.db import connection, transaction
 
 from chats.models import VirtualNumber
-from messaging import claims, receipts, scheduled, withdrawals
+from messaging import claims, overdue, receipts, scheduled, withdrawals
 from tests.messaging.rows import make_queued, make_strangers_queued
 from tests.messaging.senders import session_of_a_sender
 
@@ -32,11 +32,11 @@ STATEMENTS = {
         {"messaging_message_pkey", "message_queued_in_turn", "message_pending_by_person"},
     ),
     "next due": (claims._NEXT_DUE, {"message_queued_in_turn"}),
-    "leases ended": (claims._LEASES_ENDED, {"message_in_doubt"}),
-    "send again": (claims._SEND_AGAIN, {"message_in_doubt"}),
+    "leases ended": (overdue._LEASES_ENDED, {"message_in_doubt"}),
+    "send again": (overdue._SEND_AGAIN, {"message_in_doubt"}),
     # Planned anew each time; of two short indexes it takes either.
-    "say when": (claims._SAY_WHEN, set()),
-    "expire": (claims._EXPIRE, {"message_to_expire"}),
+    "say when": (overdue._SAY_WHEN, set()),
+    "expire": (overdue._EXPIRE, {"message_to_expire"}),
     "queue scheduled": (scheduled._QUEUE, {"message_scheduled"}),
     "withdraw": (withdrawals._WITHDRAW, {"message_pending_by_person"}),
     "receipt by reference": (receipts._RECORD_BY_REFERENCE, {"messaging_message_pkey"}),

@@ -11,10 +11,11 @@ from django.db import connection
 from django.db.models import F
 
 from chats.models import Participant, VirtualNumber
-from messaging.claims import Claim, Result, claim_texts, give_back, record_results, seconds_until_due
+from messaging.claims import Claim, claim_texts, seconds_until_due
 from messaging.gateways import Outcome, SendError
 from messaging.models import GatewayAccount, Message
 from messaging.outbox import queue_text_to_stranger
+from messaging.results import Result, give_back, record_results
 from tests.chats.helpers import at_once
 from tests.factories import ALICE, BOB, CHARLIE, OMAR, SARA, VIRTUAL_NUMBER, make_chat, make_pool, make_virtual_number
 from tests.messaging.rows import Status, ago, lose_the_key, make_queued, make_strangers_queued

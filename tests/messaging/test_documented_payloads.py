@@ -8,10 +8,11 @@ import pytest
 
 from chats.models import VirtualNumber
 from messaging import wording
-from messaging.claims import Result, claim_texts, record_results
+from messaging.claims import claim_texts
 from messaging.gateways import SendError
 from messaging.gateways.vonage import VonageGateway
 from messaging.models import GatewayAccount, Message, OptOut
+from messaging.results import Result, record_results
 from tests.messaging.legacy import send, sign
 from tests.messaging.media import Host, fetch_due_media
 from tests.messaging.rows import Status, ago, make_queued, make_relay, read_answers, read_inbound

@@ -10,10 +10,11 @@ from django.db.models import F
 
 from chats.models import VirtualNumber
 from messaging import wording
-from messaging.claims import claim_texts, seconds_until_due, settle_overdue
+from messaging.claims import claim_texts, seconds_until_due
 from messaging.gateways import InboundText
 from messaging.models import NO_PLATFORM, GatewayAccount, Message
 from messaging.outbox import queue_text, queue_text_to_stranger
+from messaging.overdue import settle_overdue
 from messaging.relay import receive_text
 from platforms.models import Platform
 from tests.factories import ALICE, BOB, OMAR, SARA, make_chat, make_platform, make_pool, make_virtual_number

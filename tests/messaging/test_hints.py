@@ -12,11 +12,12 @@ from django.db import connection, transaction
 
 from chats.models import VirtualNumber
 from messaging import sender
-from messaging.claims import Claim, Result, claim_hinted, claim_texts, record_results
+from messaging.claims import Claim, claim_hinted, claim_texts
 from messaging.gateways import OutboundText, Outcome, SendError
 from messaging.models import GatewayAccount, Message
 from messaging.opt_outs import OptOut
 from messaging.outbox import WAKE_CHANNEL, _asked, queue_text, read_hints, wake_senders
+from messaging.results import Result, record_results
 from proxy_project.encryption import digest_number
 from tests.chats.helpers import at_once
 from tests.factories import OMAR, VIRTUAL_NUMBER, make_pool, make_virtual_number

@@ -12,17 +12,11 @@ from django.db.models.functions import Now
 
 from chats.models import VirtualNumber
 from messaging import pauses
-from messaging.claims import (
-    Claim,
-    Result,
-    claim_texts,
-    give_back,
-    record_results,
-    seconds_until_due,
-    settle_overdue,
-)
+from messaging.claims import Claim, claim_texts, seconds_until_due
 from messaging.gateways import ErrorKind, OutboundText, Outcome, SendError
 from messaging.models import GatewayAccount, Message
+from messaging.overdue import settle_overdue
+from messaging.results import Result, give_back, record_results
 from tests.chats.helpers import at_once
 from tests.factories import make_pool, make_virtual_number
 from tests.harness.simulator import wait_until

@@ -7,10 +7,11 @@ from django.db import connection
 from django.db.models.functions import Now
 
 from messaging import pauses
-from messaging.claims import Claim, Result, record_results
+from messaging.claims import Claim
 from messaging.gateways import SendError
 from messaging.gateways.vonage import VonageGateway
 from messaging.models import GatewayAccount, Message
+from messaging.results import Result, record_results
 from tests.messaging.legacy import TOKEN, legacy_receipt, send, with_token
 from tests.messaging.media import JPEG, fetch, receive
 from tests.messaging.payloads import receipt

@@ -7,8 +7,9 @@ from django.db import connection
 from django.utils import timezone
 
 from chats.models import VirtualNumber
-from messaging.claims import claim_texts, settle_overdue
+from messaging.claims import claim_texts
 from messaging.models import Message
+from messaging.overdue import settle_overdue
 from messaging.restoring import HOLD_RESTORED, count_restored, fail_restored, send_restored
 from tests.messaging.rows import Status, ago, make_queued
 

@@ -12,9 +12,11 @@ from django.db import connection, transaction
 
 from chats.models import VirtualNumber
 from messaging import wording
-from messaging.claims import Claim, Result, backoff_seconds, claim_texts, give_back, record_results, settle_overdue
+from messaging.claims import Claim, claim_texts
 from messaging.gateways import Outcome, SendError
 from messaging.models import Message
+from messaging.overdue import settle_overdue
+from messaging.results import Result, backoff_seconds, give_back, record_results
 from proxy_project.sql import plan_by_indexes_alone
 from tests.factories import make_pool, make_virtual_number
 from tests.messaging.payloads import receipt

@@ -4,10 +4,11 @@ import pytest
 from django.test import Client
 
 from chats.models import VirtualNumber
-from messaging.claims import Claim, Result, claim_texts, record_results
+from messaging.claims import Claim, claim_texts
 from messaging.gateways import Outcome, SendError
 from messaging.gateways.vonage import VonageGateway
 from messaging.models import Attachment, Message
+from messaging.results import Result, record_results
 from tests.factories import ALICE, BOB, make_chat
 from tests.messaging.media import JPEG, LATER, fetch, receive
 from tests.messaging.payloads import sms

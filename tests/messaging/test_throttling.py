@@ -10,9 +10,10 @@ from django.utils import timezone
 
 from chats.models import VirtualNumber
 from messaging import pauses
-from messaging.claims import Claim, Result, claim_texts, record_results
+from messaging.claims import Claim, claim_texts
 from messaging.gateways import OutboundText, Outcome, SendError
 from messaging.models import GatewayAccount, Message
+from messaging.results import Result, record_results
 from messaging.throttling import Throttling
 from tests.factories import make_pool
 from tests.harness.simulator import wait_until

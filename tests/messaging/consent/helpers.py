@@ -6,9 +6,11 @@ from django.test import Client
 from django.utils import timezone
 
 from chats.models import VirtualNumber
-from messaging.claims import claim_texts, record_results, settle_overdue
+from messaging.claims import claim_texts
 from messaging.gateways import OutboundText
 from messaging.models import Message, OptOut
+from messaging.overdue import settle_overdue
+from messaging.results import record_results
 from messaging.sender import _send
 from tests.factories import SARA, VIRTUAL_NUMBER
 from tests.messaging.payloads import sms

@@ -7,8 +7,10 @@ from chats.models import Participant
 from chats.phone_numbers import parse_phone_number
 from chats.services import replace_participant
 from messaging import wording
-from messaging.claims import claim_texts, record_results, settle_overdue
+from messaging.claims import claim_texts
 from messaging.models import Message
+from messaging.overdue import settle_overdue
+from messaging.results import record_results
 from messaging.sender import _send
 from platforms.models import Event, Platform
 from tests.chats.helpers import at_once, body

@@ -68,6 +68,7 @@ class Service:
 
     def __exit__(self, *_: object) -> None:
         self.stop()
+        self.simulator.log.unlink(missing_ok=True)
 
     def start_web(self, name: str = "web") -> None:
         """Start gunicorn and wait until it answers; several share the port."""

@@ -1,6 +1,5 @@
 """By what the list of chats is filtered besides state and platform: the day it started, and a virtual number."""
 
-from datetime import date, datetime, time, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -8,36 +7,19 @@ import phonenumbers
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
-from django.utils.dateformat import format as format_date
-from django.utils.dateparse import parse_date
-from django.utils.timezone import localdate, make_aware
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from chats.models import Chat, Participant, VirtualNumber
+from operators.day_filter import DayFilter
 
-_DAYS = 7
 
-
-class StartedFilter(admin.SimpleListFilter):
-    """The chats that were opened on a day in the operator's time zone; by the index of the list."""
-
-    title = _("day")
-    parameter_name = "day"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        today = localdate()
-        days = [today - timedelta(days=ago) for ago in range(_DAYS)]
-        if (chosen := _parse_day(self.value())) and chosen not in days:
-            days.append(chosen)
-        return [(day.isoformat(), format_date(day, "l, j F")) for day in days]
+class StartedFilter(DayFilter):
+    """The chats that were opened on a day; by the index of the list."""
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Chat]) -> QuerySet[Chat]:
-        day = _parse_day(self.value())
-        if day is None:
-            return queryset
-        begins_at, ends_at = (make_aware(datetime.combine(each, time.min)) for each in (day, day + timedelta(days=1)))
-        return queryset.filter(created_at__gte=begins_at, created_at__lt=ends_at)
+        bounds = self.find_bounds()
+        return queryset.filter(created_at__gte=bounds[0], created_at__lt=bounds[1]) if bounds else queryset
 
 
 class VirtualNumberFilter(admin.SimpleListFilter):
@@ -76,12 +58,5 @@ def find_virtual_number(text: str) -> VirtualNumber | None:
 def _find_by_id(text: str) -> VirtualNumber | None:
     try:
         return VirtualNumber.objects.filter(pk=UUID(text)).first()
-    except ValueError:
-        return None
-
-
-def _parse_day(text: str | None) -> date | None:
-    try:
-        return parse_date(text or "")
     except ValueError:
         return None

@@ -17,7 +17,7 @@ from desk.needs import list_needs
 from desk.reasons import explain_code
 from desk.setup import is_set_up
 from desk.words import say_clock, say_count, say_money, say_percent, say_seconds, say_zone
-from messaging.admin import DayFilter
+from messaging.admin import LogDayFilter
 from messaging.models import Message
 
 _LOG = "admin:messaging_message_changelist"
@@ -325,7 +325,7 @@ def _list_reasons(week: Week) -> list[Line]:
             label=explain_code(code),
             words=say_count(amount),
             width=100 * amount / most,
-            link=_log_of_days(DayFilter.WEEK, status=_Status.FAILED, error_code=code),
+            link=_log_of_days(LogDayFilter.WEEK, status=_Status.FAILED, error_code=code),
         )
         for amount, code in ranked[:_REASONS]
     ]
@@ -368,7 +368,7 @@ def _log_of(day: Day, **fields: str) -> str:
 
 def _log_of_days(days: str, **fields: str) -> str:
     exact = {f"{name}__exact": str(value) for name, value in fields.items()}
-    return f"{reverse(_LOG)}?{urlencode({DayFilter.parameter_name: days, **exact})}"
+    return f"{reverse(_LOG)}?{urlencode({LogDayFilter.parameter_name: days, **exact})}"
 
 
 def _chats_of(day: Day, moment: str) -> str:

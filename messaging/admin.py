@@ -1,6 +1,6 @@
 """The message log as the operator sees it: to be read, and nothing else."""
 
-from datetime import date, datetime, time, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from django.contrib import admin
@@ -8,11 +8,9 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.template.defaultfilters import filesizeformat
 from django.urls import reverse
-from django.utils.dateformat import format as format_date
-from django.utils.dateparse import parse_date
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import mark_safe
-from django.utils.timezone import localdate, make_aware
+from django.utils.timezone import localdate
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from procrastinate.contrib.django.models import ProcrastinateJob
@@ -35,6 +33,7 @@ from chats.transcript import (
 # Its pages are registered by being imported.
 from messaging import opt_out_admin  # noqa: F401
 from messaging.models import Attachment, Message
+from operators.day_filter import DAYS, DayFilter
 from operators.desk_admin import DeskAdmin, ReadOnlyAdmin, UncountedList
 from proxy_project.ids import first_id_at
 
@@ -45,34 +44,28 @@ _AROUND = 200
 admin.site.unregister(ProcrastinateJob)
 
 
-class DayFilter(admin.SimpleListFilter):
-    """The texts of a day in the operator's time zone, or of the last seven, by their places in the log."""
+class LogDayFilter(DayFilter):
+    """The texts of a day, or of the last seven, by their places in the log."""
 
-    title = "day"
-    parameter_name = "day"
     WEEK = "week"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [*super().lookups(request, model_admin), (self.WEEK, gettext("The last seven days"))]
+
+    def find_days(self) -> tuple[date, date] | None:
+        if self.value() != self.WEEK:
+            return super().find_days()
         today = localdate()
-        days = [(today - timedelta(days=ago)) for ago in range(7)]
-        if (chosen := _parse_day(self.value())) and chosen not in days:
-            days.append(chosen)
-        return [
-            *((day.isoformat(), format_date(day, "l, j F")) for day in days),
-            (self.WEEK, gettext("The last seven days")),
-        ]
+        return today - timedelta(days=DAYS - 1), today
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Message]) -> QuerySet[Message]:
-        is_week = self.value() == self.WEEK
-        last_day = localdate() if is_week else _parse_day(self.value())
-        if last_day is None:
+        if (bounds := self.find_bounds()) is None:
             return queryset
-        days = (last_day - timedelta(days=6) if is_week else last_day, last_day + timedelta(days=1))
-        begins_at, ends_at = (make_aware(datetime.combine(day, time.min)) for day in days)
+        begins_at, ends_at = bounds
         first, after = _positions_at(begins_at), _positions_at(ends_at)
         # A text that waited for its time has a later place than its day, and is not found.
-        bounds = {"position__gte": min(first, default=0)} | ({"position__lt": max(after)} if after else {})
-        return queryset.filter(created_at__gte=begins_at, created_at__lt=ends_at, **bounds)
+        places = {"position__gte": min(first, default=0)} | ({"position__lt": max(after)} if after else {})
+        return queryset.filter(created_at__gte=begins_at, created_at__lt=ends_at, **places)
 
 
 @admin.register(Message)
@@ -81,7 +74,7 @@ class MessageAdmin(ReadOnlyAdmin, UncountedList, DeskAdmin):
     list_display = ("created_", "direction_", "person", "kind", "status_", "error_code", "error_kind", "disclosures_",
                     "number", "chat_")  # fmt: skip
     list_display_links = ("created_",)
-    list_filter = (DayFilter, "status", "direction", "kind", "error_kind")
+    list_filter = (LogDayFilter, "status", "direction", "kind", "error_kind")
     ordering = ("-position",)
     empty_state = _("No texts here. The log fills as people text.")
     actions = None
@@ -213,13 +206,6 @@ class AttachmentAdmin(ReadOnlyAdmin, UncountedList, DeskAdmin):
     @display(description=_("Text"))
     def text(self, attachment: Attachment) -> str:
         return _link_to(attachment.message_id)
-
-
-def _parse_day(text: str | None) -> date | None:
-    try:
-        return parse_date(text or "")
-    except ValueError:
-        return None
 
 
 def _positions_at(moment: datetime) -> list[int]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from messaging.events import record_ends
-from messaging.failures import tell_sender
+from messaging.failures import tell_of_failures
 from messaging.models import Message
 from proxy_project.sql import execute_prepared
 
@@ -83,8 +83,4 @@ def withdraw_relays_of(*, participant_id: UUID) -> None:
 def withdraw_texts(*, participant_ids: Sequence[UUID], why: Withdrawal) -> None:
     """Fail every text that still waits to be sent to participants; tell the writers, and the platforms."""
     params = {"participant_ids": list(participant_ids), "code": why.code, "detail": why.detail, "kind": why.kind}
-    withdrawn = [message_id for (message_id,) in execute_prepared(_WITHDRAW, params)]
-    if withdrawn:
-        record_ends(message_ids=withdrawn)
-    for message_id in withdrawn:
-        tell_sender(message_id)
+    tell_of_failures([message_id for (message_id,) in execute_prepared(_WITHDRAW, params)])

@@ -65,11 +65,12 @@ class Together(Generic[Item]):
                 if self._waiting and not self._batches:
                     self._start_soon()
 
-    def _start_soon(self) -> None:
-        """Start when all that the event loop has just read is waiting, too."""
+    def _start_soon(self, *, after: float = 0) -> None:
+        """Start when all that the event loop has just read is waiting, too, or `after` so many seconds."""
         if not self._is_starting:
             self._is_starting = True
-            asyncio.get_running_loop().call_soon(self._start)
+            loop = asyncio.get_running_loop()
+            loop.call_later(after, self._start) if after else loop.call_soon(self._start)
 
     def _start_late(self, waiting: _Waiting[Item]) -> None:
         if waiting in self._waiting and self._batches < self._at_once:
@@ -105,6 +106,5 @@ class Together(Generic[Item]):
                 waiting.done.set_exception(error)
             else:
                 waiting.done.set_result(done.result()[place])
-        if self._waiting and not self._is_starting:
-            self._is_starting = True
-            asyncio.get_running_loop().call_later(GATHER_SECONDS, self._start)
+        if self._waiting:
+            self._start_soon(after=GATHER_SECONDS)

@@ -1,5 +1,7 @@
-"""Make and read rows of the message log."""
+"""Make and read rows of the message log, and of the account that sends."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -8,7 +10,7 @@ from django.db import connection
 from django.utils import timezone
 
 from chats.models import Participant, VirtualNumber
-from messaging.models import Message
+from messaging.models import GatewayAccount, Message
 
 Kind = Message.Kind
 Status = Message.Status
@@ -51,6 +53,23 @@ def read_outbound(*kinds: Kind) -> list[Message]:
 def read_answers() -> list[tuple[Any, str]]:
     """Return who was told what by the service itself: (participant id, body)."""
     return [(row.participant_id, row.body) for row in read_outbound(Kind.AUTO_REPLY)]
+
+
+@contextmanager
+def next_probe_in(least: float, most: float) -> Iterator[None]:
+    """Fail unless what is done in here has the account tried again in that many seconds, by the database's clock."""
+    began = _read_clock()
+    yield
+    probe_at = GatewayAccount.objects.values_list("probe_at", flat=True).get()
+    assert began + timedelta(seconds=least) <= probe_at <= _read_clock() + timedelta(seconds=most)
+
+
+def _read_clock() -> datetime:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT clock_timestamp()")
+        [moment] = cursor.fetchone()
+    assert isinstance(moment, datetime)
+    return moment
 
 
 def lose_the_key() -> None:

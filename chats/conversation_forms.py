@@ -18,10 +18,10 @@ from unfold.widgets import (
     UnfoldAdminTextInputWidget,
 )
 
-from chats.fields import TextField
+from chats.fields import NameField, TextField
 from chats.models import Chat, Participant
 from chats.phone_numbers import InvalidPhoneNumber, PhoneNumber, parse_phone_number
-from chats.serializers import MAX_SEGMENTS, NameField
+from chats.serializers import MAX_SEGMENTS
 from chats.transcript import name_of, show_number
 from messaging.gateways.fields import MAX_TEXT_LENGTH
 from messaging.segments import count_segments

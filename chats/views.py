@@ -24,6 +24,7 @@ from audit.models import Action
 from chats import schema as docs
 from chats.allocation import CountryMatch
 from chats.csv_export import stream_csv
+from chats.fields import read_phone_number_header
 from chats.filters import (
     ChatFilter,
     ChatPages,
@@ -37,20 +38,16 @@ from chats.models import Chat, Participant, VirtualNumber
 from chats.people import read_people
 from chats.pool import count_usage, find_pool, forecast_pool
 from chats.refusals import at_participants, at_phone_number, nowhere, refusals
+from chats.representations import ChatSerializer, MessageSerializer, SentTextSerializer, VirtualNumberSerializer
 from chats.restriction_serializers import RestrictSerializer
 from chats.restrictions import block_participant, mute_participant, unblock_participant, unmute_participant
 from chats.serializers import (
     ChangeChatSerializer,
-    ChatSerializer,
     EndChatSerializer,
-    MessageSerializer,
     ReopenChatSerializer,
     ReplaceParticipantSerializer,
     SendTextSerializer,
-    SentTextSerializer,
     StartChatSerializer,
-    VirtualNumberSerializer,
-    read_phone_number_header,
 )
 from chats.services import (
     ANY_NUMBER,

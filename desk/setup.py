@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Literal
 
 from django.conf import settings
@@ -115,20 +116,20 @@ def list_steps(*, installation: Installation) -> Sequence[Step]:
 
 def _step_account() -> Step:
     account = GatewayAccount.objects.filter(name=ACCOUNT).first() or GatewayAccount(name=ACCOUNT)
-    title = _("Vonage account")
+    step = partial(Step, name="account", title=_("Vonage account"))
     if account.paused_at:
         sentence = _("It takes no texts since %(time)s: %(why)s") % {
             "time": say_clock(account.paused_at),
             "why": account.pause_detail,
         }
-        return Step(name="account", title=title, state="missing", sentence=sentence)
+        return step(state="missing", sentence=sentence)
     if account.balance_read_at and account.balance is not None:
         sentence = _("It answers, and its balance is %(balance)s.") % {
             "balance": say_money(round(account.balance * 1_000_000), account.balance_currency)
         }
-        return Step(name="account", title=title, state="done", sentence=sentence)
+        return step(state="done", sentence=sentence)
     sentence = _("Nobody has asked it yet: check whether the credentials in .env are those of the account.")
-    return Step(name="account", title=title, state="unknown", sentence=sentence)
+    return step(state="unknown", sentence=sentence)
 
 
 def _step_number(there: Installation) -> Step:
@@ -145,38 +146,34 @@ def _step_number(there: Installation) -> Step:
 
 
 def _step_webhooks(there: Installation) -> Step:
+    step = partial(Step, name="webhooks", title=_("Webhooks of Vonage"))
     if there.heard_at:
         sentence = _("They arrive and are believed; the newest came at %(time)s.") % {"time": say_clock(there.heard_at)}
-        return Step(name="webhooks", title=_("Webhooks of Vonage"), state="done", sentence=sentence)
+        return step(state="done", sentence=sentence)
     sentence = _("Enter %(inbound)s and %(status)s in the Vonage application, then text a virtual number.") % {
         "inbound": settings.PUBLIC_URL + INBOUND_PATH,
         "status": settings.PUBLIC_URL + STATUS_PATH,
     }
-    return Step(name="webhooks", title=_("Webhooks of Vonage"), state="missing", sentence=sentence)
+    return step(state="missing", sentence=sentence)
 
 
 def _step_platform(there: Installation) -> Step:
+    step = partial(Step, name="platform", title=_("Platform and API key"))
     if there.has_key:
-        return Step(
-            name="platform",
-            title=_("Platform and API key"),
+        return step(
             state="done",
             sentence=_("A platform has a key, and can open chats."),
             link=reverse("admin:platforms_platform_changelist"),
             button=_("See platforms"),
         )
     if there.has_platform:
-        return Step(
-            name="platform",
-            title=_("Platform and API key"),
+        return step(
             state="missing",
             sentence=_("No platform has a key in use: make one, and give it to whoever calls the API."),
             link=reverse("admin:platforms_apikey_add"),
             button=_("Make a key"),
         )
-    return Step(
-        name="platform",
-        title=_("Platform and API key"),
+    return step(
         state="missing",
         sentence=_("Add the platform that will open chats: its API key is shown to you once."),
         link=reverse("admin:platforms_platform_add"),

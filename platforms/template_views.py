@@ -13,9 +13,8 @@ from rest_framework.response import Response
 
 from audit.log import caller_of, record
 from audit.models import Action
-from chats.fields import LineField, StrictSerializer
+from chats.fields import LanguageField, LineField, StrictSerializer
 from chats.schema import BAD_BODY, EVERY_ERROR, error
-from chats.serializers import LanguageField
 from messaging.segments import find_costly, measure
 from messaging.wording import BUILT_IN
 from messaging.writing import preview

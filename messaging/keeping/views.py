@@ -12,9 +12,8 @@ from rest_framework.response import Response
 from audit.log import caller_of, record
 from audit.models import Action
 from chats import schema as docs
-from chats.fields import StrictSerializer
+from chats.fields import PhoneNumberField, StrictSerializer
 from chats.phone_numbers import PhoneNumber
-from chats.serializers import PhoneNumberField
 from messaging.keeping.erasure import erase_person
 from platforms.api import PlatformView, platform_of
 from proxy_project.encryption import digest_number

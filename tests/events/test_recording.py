@@ -10,7 +10,7 @@ from django.utils import timezone
 from chats.events import describe_chat
 from chats.models import VirtualNumber
 from chats.people import read_people
-from chats.serializers import ChatSerializer, MessageSerializer, ParticipantSerializer
+from chats.representations import ChatSerializer, MessageSerializer, ParticipantSerializer
 from chats.services import end_chat, end_expired_chats
 from messaging.claims import claim_texts
 from messaging.events import describe_message

@@ -179,7 +179,7 @@ def post(receiver: ExampleReceiver, event_id: str, event: dict[str, Any], **chan
         "webhook-timestamp": str(int(now.timestamp())),
         "webhook-signature": Webhook(SECRET).sign(event_id, now, body),
     }
-    connection = HTTPConnection(urlsplit(receiver.url).netloc, timeout=10)
+    connection = HTTPConnection(urlsplit(receiver.url).netloc, timeout=60)
     connection.request("POST", "/events", body, {**headers, **changed})
     status = connection.getresponse().status
     connection.close()

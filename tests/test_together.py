@@ -17,7 +17,7 @@ def test_who_was_just_answered_and_asks_again_is_in_the_next_batch(monkeypatch):
 
     def work(items: Sequence[str]) -> Sequence[bool]:
         batches.append([*items])
-        assert others_wait.wait(10)
+        assert others_wait.wait(60)
         return [True] * len(items)
 
     async def ask(*items: str) -> None:

@@ -63,7 +63,7 @@ def test_who_adds_one_waits_for_who_adds_many() -> None:
             assert not other.done()
             insert_virtual_numbers([describe("+14155550101")])
         with pytest.raises(VirtualNumberExists):
-            other.result(timeout=10)
+            other.result(timeout=60)
 
 
 def test_a_chat_that_begins_meanwhile_finds_that_its_person_is_a_virtual_number() -> None:
@@ -75,7 +75,7 @@ def test_a_chat_that_begins_meanwhile_finds_that_its_person_is_a_virtual_number(
             assert not other.done()
             insert_virtual_numbers([describe(SARA)])
         with pytest.raises(PersonIsVirtualNumber):
-            other.result(timeout=10)
+            other.result(timeout=60)
     assert not Chat.objects.exists()
 
 
@@ -91,7 +91,7 @@ def test_the_same_list_confirmed_twice_at_once_is_added_once() -> None:
         with adding_many():
             other = begin(confirm, pool)
             insert_virtual_numbers([describe("+14155550101"), describe("+14155550102")])
-        assert type(other.exception(timeout=10)).__name__ == "Changed"
+        assert type(other.exception(timeout=60)).__name__ == "Changed"
     assert VirtualNumber.objects.count() == 2
 
 
@@ -103,6 +103,6 @@ def test_a_number_is_not_retired_while_a_chat_begins_on_it() -> None:
             make_chat(platform)
             other = begin(lambda: change_number_states(number_ids=[number.pk], state=State.RETIRED), pool)
             assert not other.done()
-        assert [each.pk for each in other.result(timeout=10).in_use] == [number.pk]
+        assert [each.pk for each in other.result(timeout=60).in_use] == [number.pk]
     number.refresh_from_db()
     assert number.state == "active"

@@ -178,7 +178,7 @@ class TestTheAnswer:
 
     def test_no_answer_in_time_is_no_answer(self, chat, hook, approver):
         released = threading.Event()
-        approver.decide = lambda received: answering({"action": "block"}) if released.wait(10) else answering(RELAY)
+        approver.decide = lambda received: answering({"action": "block"}) if released.wait(60) else answering(RELAY)
         receive()
         ask()
         released.set()
@@ -217,7 +217,7 @@ class TestOrderAndShares:
 
     def test_both_sides_and_other_chats_are_asked_about_at_once(self, platform, chat, hook, approver):
         make_chat(platform, (ALICE, BOB))
-        together = threading.Barrier(4, timeout=10)
+        together = threading.Barrier(4, timeout=60)
 
         def wait_for_others(received):
             together.wait()
@@ -380,7 +380,7 @@ class TestAtTheSameTime:
         def hold_the_first(received):
             if not held.is_set():
                 held.set()
-                released.wait(10)
+                released.wait(60)
                 return answering({"action": "block"})
             return answering(RELAY)
 
@@ -389,7 +389,7 @@ class TestAtTheSameTime:
         receive()
 
         def take_over():
-            assert held.wait(10)
+            assert held.wait(60)
             end_leases()
             [question] = claim_questions(limit=1)
             assert question.attempt == 2

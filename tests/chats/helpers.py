@@ -34,7 +34,7 @@ def at_once(calls: Sequence[Callable[[], Result]]) -> list[Result]:
     def run(call: Callable[[], Result]) -> Result:
         try:
             connections["default"].ensure_connection()
-            barrier.wait(timeout=10)
+            barrier.wait(timeout=60)
             return call()
         finally:
             connections.close_all()

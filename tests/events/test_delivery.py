@@ -133,7 +133,7 @@ def test_nobody_listening_is_a_failure_in_words(platform, receiver):
 def test_a_receiver_that_does_not_answer_is_given_up_after_a_while(platform, endpoint, receiver, monkeypatch):
     monkeypatch.setattr("platforms.delivery.TIMEOUT_SECONDS", 0.2)
     released = threading.Event()
-    receiver.decide = lambda received: Answer(204 if released.wait(10) else 500)
+    receiver.decide = lambda received: Answer(204 if released.wait(60) else 500)
     record(platform)
     deliver()
     released.set()
@@ -183,7 +183,7 @@ def test_what_follows_is_delivered_when_the_one_before_it_has_failed_for_good(pl
 
 def test_a_slow_receiver_delays_nobody_else(platform, endpoint, receiver):
     released = threading.Event()
-    receiver.decide = lambda received: Answer(204 if released.wait(20) else 500)
+    receiver.decide = lambda received: Answer(204 if released.wait(60) else 500)
     for _ in range(50):
         record(platform)
     rentals = make_platform("Rentals")

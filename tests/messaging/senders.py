@@ -29,7 +29,7 @@ def running_sender(gateway: Gateway, *, threads: int) -> Iterator[None]:
         yield
     finally:
         sender.stop()
-        thread.join(timeout=10)
+        thread.join(timeout=60)
         # One that was just connecting is hung up on the next time.
         while sender._listener.is_alive():
             _hang_up_listeners()

@@ -231,7 +231,7 @@ def test_attachments_of_one_text_fetched_at_once_let_it_go_once(chat, capable):
         together = Barrier(3)
 
         def host(url: str, *, together: Barrier = together, **limits) -> bytes:
-            together.wait(10)
+            together.wait(60)
             return JPEG
 
         at_once([lambda: fetch_due_media(fetch=host)] * 3)

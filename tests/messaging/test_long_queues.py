@@ -141,7 +141,7 @@ def test_a_sender_finds_the_one_text_that_can_go_among_very_many_numbers(platfor
             return "gateway-id"
 
     with running_sender(Gateway(), threads=1):
-        assert sent.wait(5)
+        assert sent.wait(20)
 
 
 def test_the_texts_of_one_person_go_one_after_the_other(chat, sara, omar):

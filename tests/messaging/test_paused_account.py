@@ -348,7 +348,7 @@ class Refusing:
         if self.mended.is_set():
             return f"id-{text.reference}"
         with contextlib.suppress(threading.BrokenBarrierError):
-            self.barrier.wait(timeout=5)
+            self.barrier.wait(timeout=60)
         self.barrier.abort()
         raise REFUSED
 

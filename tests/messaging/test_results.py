@@ -147,7 +147,7 @@ def test_results_are_written_while_receipts_of_the_same_texts_are(virtual_number
             wait_until_somebody_waits_for_a_lock()
             # Were it ours to wait for as well, PostgreSQL would end one of us.
             Message.objects.select_for_update().get(pk=second.id)
-        writing.result(timeout=10)
+        writing.result(timeout=60)
     assert Message.objects.filter(status=Status.SENDING).count() == 0
 
 
@@ -159,7 +159,7 @@ def test_what_is_overdue_waits_for_nobody(virtual_number, status, then):
     Message.objects.update(status=status, due_at=ago(minutes=1))
     with ThreadPoolExecutor(1) as pool, transaction.atomic():
         Message.objects.select_for_update().get(pk=held.pk)
-        pool.submit(in_a_thread, settle_overdue).result(timeout=10)
+        pool.submit(in_a_thread, settle_overdue).result(timeout=60)
     for message, expected in ((held, status), (free, then)):
         message.refresh_from_db()
         assert message.status == expected

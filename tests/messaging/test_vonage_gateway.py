@@ -320,7 +320,7 @@ def test_a_connection_that_the_carrier_closed_is_replaced_without_a_second_post(
     wire.answers = [say_and_hang_up(ACCEPTED), ACCEPTED]
     gateway = VonageGateway()
     gateway.send(make_text())
-    assert wire.hung_up.wait(5)
+    assert wire.hung_up.wait(60)
     gateway.send(make_text())
     assert [request.connection for request in wire.requests] == [1, 2]
 
@@ -412,7 +412,7 @@ def test_a_carrier_whose_certificate_nobody_signed_gets_no_text(settings, tmp_pa
         heard = pool.submit(_hear_over_tls, listener, context)
         error = refuse(VonageGateway())
         assert (error.outcome, error.code) == (AGAIN, "no_connection")
-        assert heard.result(timeout=5) == b""
+        assert heard.result(timeout=60) == b""
 
 
 def test_nobody_knows_of_a_text_after_which_tls_broke(settings, tmp_path, monkeypatch):
@@ -420,7 +420,7 @@ def test_nobody_knows_of_a_text_after_which_tls_broke(settings, tmp_path, monkey
         monkeypatch.setattr("requests.adapters.DEFAULT_CA_BUNDLE_PATH", str(trusted))
         heard = pool.submit(_hear_over_tls, listener, context, answer=b"this is no TLS")
         assert refuse(VonageGateway()).outcome is UNKNOWN
-        assert b"/v1/messages" in heard.result(timeout=5)
+        assert b"/v1/messages" in heard.result(timeout=60)
 
 
 def _hear_over_tls(listener: socket.socket, context: ssl.SSLContext, answer: bytes = b"") -> bytes:

@@ -251,7 +251,7 @@ def test_of_two_who_save_at_the_same_time_one_is_told(log_in: Callable[..., Clie
 
     def save(client: Client, fields: dict[str, Any], rate: str) -> None:
         try:
-            start.wait(10)
+            start.wait(60)
             answers.append(client.post(page_of(number), {**fields, "messages_per_second": rate}).status_code)
         finally:
             connection.close()

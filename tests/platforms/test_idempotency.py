@@ -232,7 +232,7 @@ class TestAtOnce:
         started, answered = views.start_chat, Event()
 
         def start_slowly(**asked):
-            assert answered.wait(timeout=10)
+            assert answered.wait(timeout=60)
             return started(**asked)
 
         def repeat():

@@ -22,7 +22,7 @@ HEALTHZ = b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n"
 
 def ask(port: int, *pieces: bytes, answers: int = 1) -> bytes:
     """Send pieces on one connection, and return what comes back: so many answers, or all until it is closed."""
-    with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
+    with socket.create_connection(("127.0.0.1", port), timeout=60) as connection:
         with suppress(ConnectionError):
             for piece in pieces:
                 connection.sendall(piece)
@@ -54,7 +54,7 @@ def serving() -> Iterator[int]:
     thread = threading.Thread(target=server.run)
     thread.start()
     try:
-        wait_until(lambda: server.started, timeout=10, waiting_for="the server to start")
+        wait_until(lambda: server.started, timeout=60, waiting_for="the server to start")
         yield port
     finally:
         server.should_exit = True
@@ -93,7 +93,7 @@ def test_who_is_slow_with_the_head_of_a_request_is_not_waited_for(monkeypatch):
 
 def test_who_is_slow_between_two_requests_is_waited_for(monkeypatch):
     monkeypatch.setattr(web_worker, "HEAD_SECONDS", 0.3)
-    with serving() as port, socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+    with serving() as port, socket.create_connection(("127.0.0.1", port), timeout=60) as connection:
         for _ in range(2):
             connection.sendall(HEALTHZ + b"\r\n")
             received = b""

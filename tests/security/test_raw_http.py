@@ -43,7 +43,7 @@ def web(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
 def exchange(web: Service, request: bytes) -> bytes:
     parts = urlsplit(web.url)
     answer = b""
-    with socket.create_connection((parts.hostname, parts.port or 80), timeout=10) as connected:
+    with socket.create_connection((parts.hostname, parts.port or 80), timeout=60) as connected:
         try:
             connected.sendall(request)
             while received := connected.recv(65536):

@@ -48,8 +48,8 @@ class Caller:
             authorization = f"Bearer {self.make_token()}"
         headers = {"Authorization": authorization} if authorization else {}
         if isinstance(content, dict):
-            return self.session.post(f"{self.simulator.url}/v1/messages", json=content, headers=headers, timeout=10)
-        return self.session.post(f"{self.simulator.url}/v1/messages", data=content, headers=headers, timeout=10)
+            return self.session.post(f"{self.simulator.url}/v1/messages", json=content, headers=headers, timeout=60)
+        return self.session.post(f"{self.simulator.url}/v1/messages", data=content, headers=headers, timeout=60)
 
     def send(self, **fields: Any) -> requests.Response:
         """Send a text; a field replaces the usual one, and ABSENT removes it."""

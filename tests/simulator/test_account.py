@@ -16,7 +16,7 @@ def ask(simulator, caller):
     """Ask with key and secret; what else requests.request takes by keyword."""
 
     def request(path, *, method="GET", secret=simulator.api_secret, **kw):
-        return caller.session.request(method, simulator.url + path, auth=(simulator.api_key, secret), timeout=10, **kw)
+        return caller.session.request(method, simulator.url + path, auth=(simulator.api_key, secret), timeout=60, **kw)
 
     return request
 
@@ -77,12 +77,12 @@ def test_pages_that_there_are_not_are_refused(ask, query):
 def test_a_wrong_secret_is_refused(ask, simulator, caller, path):
     method = "POST" if path == "/number/update" else "GET"
     assert ask(path, method=method, secret="wrong").status_code == 401
-    assert caller.session.request(method, simulator.url + path, timeout=10).status_code == 401
+    assert caller.session.request(method, simulator.url + path, timeout=60).status_code == 401
 
 
 def test_a_simulator_without_a_secret_tells_nobody(caller):
     with Simulator.start(VONAGE_API_SECRET="", VONAGE_PRIVATE_KEY=make_key_pair()[0]) as simulator:
-        answer = caller.session.get(f"{simulator.url}/account/get-balance", auth=(simulator.api_key, ""), timeout=10)
+        answer = caller.session.get(f"{simulator.url}/account/get-balance", auth=(simulator.api_key, ""), timeout=60)
         assert answer.status_code == 401
 
 

@@ -31,7 +31,7 @@ def send_picture(simulator, text="", **kw):
 
 
 def fetch(caller, url, **kw):
-    return caller.session.get(url, timeout=5, allow_redirects=False, **kw)
+    return caller.session.get(url, timeout=60, allow_redirects=False, **kw)
 
 
 def find_fetches(simulator):
@@ -108,7 +108,7 @@ def test_a_form_with_files_is_an_mms_too(simulator, receiver, caller):
         f"{simulator.url}/api/texts",
         data={"message": json.dumps({"from": SARA, "to": VIRTUAL_NUMBER, "text": "look"})},
         files=[("media", ("IMG_1.jpg", JPEG, "image/jpeg")), ("media", ("c.vcf", b"BEGIN:VCARD", "text/vcard"))],
-        timeout=5,
+        timeout=60,
     )
     assert answer.status_code == 201
     payload = receiver.wait_for(answer.json()["message_uuid"])[0].payload
@@ -268,7 +268,7 @@ def test_media_can_be_large(simulator, caller, announced, header, received):
 def test_media_can_be_larger_than_announced(simulator, caller):
     url = send_picture(simulator)
     simulator.set_faults(media_larger=500_000)
-    with caller.session.get(url, timeout=5, stream=True) as answer:
+    with caller.session.get(url, timeout=60, stream=True) as answer:
         assert answer.headers["Content-Length"] == str(len(JPEG))
         connection = answer.raw._fp.fp  # beneath what counts the announced bytes
         assert len(connection.read(len(JPEG) + 10_000)) == len(JPEG) + 10_000

@@ -188,6 +188,6 @@ def test_credentials_are_looked_at_before_the_body(caller):
 
 def test_other_paths_and_methods_are_404(simulator, caller):
     for method, path in (("GET", "/v1/messages"), ("POST", "/v1/message"), ("GET", "/static/../settings.py")):
-        answer = caller.session.request(method, simulator.url + path, timeout=10)
+        answer = caller.session.request(method, simulator.url + path, timeout=60)
         assert answer.status_code == 404
         assert set(answer.json()) == PROBLEM_KEYS

@@ -6,6 +6,7 @@ import threading
 import time
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from operator import attrgetter
 from types import TracebackType
 from typing import Any, Self
 
@@ -52,8 +53,6 @@ class Receiver:
         receiver = self
 
         class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
             def do_POST(self) -> None:
                 receiver._take(self)
 
@@ -81,9 +80,10 @@ class Receiver:
 
     def webhooks(self, containing: str) -> list[Webhook]:
         """Return the webhooks that arrived and contain a string, oldest first."""
-        return [webhook for webhook in list(self._webhooks) if containing.encode() in webhook.body]
+        found = [webhook for webhook in list(self._webhooks) if containing.encode() in webhook.body]
+        return sorted(found, key=attrgetter("at"))
 
-    def wait_for(self, containing: str, *, count: int = 1, timeout: float = 10.0) -> list[Webhook]:
+    def wait_for(self, containing: str, *, count: int = 1, timeout: float = 60.0) -> list[Webhook]:
         """Wait until so many webhooks that contain a string have arrived, and return all that have."""
         return wait_until(
             lambda: found if len(found := self.webhooks(containing)) >= count else None,
@@ -92,15 +92,15 @@ class Receiver:
         )
 
     def _take(self, handler: BaseHTTPRequestHandler) -> None:
+        at = self._server.accepted_at.pop(handler.client_address)
         body = handler.rfile.read(int(handler.headers.get("Content-Length", 0)))
         headers = {name.lower(): value for name, value in handler.headers.items()}
         with self._lock:
             status = self._choose(body)
-            self._webhooks.append(Webhook(handler.path, headers, body, time.monotonic(), status))
+            self._webhooks.append(Webhook(handler.path, headers, body, at, status))
         if status == HANG:
             self._closing.wait(30)
         if status in (HANG, DROP):
-            handler.close_connection = True
             return
         handler.send_response(status)
         handler.send_header("Content-Length", "0")
@@ -112,9 +112,19 @@ class Receiver:
 
 
 class _Server(ThreadingHTTPServer):
+    """Notes when each webhook comes, which has a connection of its own, before a thread takes it that may be late."""
+
     daemon_threads = True
     # Webhooks come by the dozen at once.
     request_queue_size = 128
+
+    def __init__(self, address: tuple[str, int], handler: type[BaseHTTPRequestHandler]) -> None:
+        super().__init__(address, handler)
+        self.accepted_at: dict[Any, float] = {}
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        self.accepted_at[client_address] = time.monotonic()
+        super().process_request(request, client_address)
 
     def handle_error(self, request: object, client_address: object) -> None:
         if not isinstance(sys.exception(), ConnectionError):

@@ -5,14 +5,13 @@ from django.urls import path
 from django.views.decorators.cache import cache_page
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
+from chats.message_views import ChatMessagesView, OneMessageView
 from chats.views import (
     BlockView,
-    ChatMessagesView,
     ChatsView,
     EndChatView,
     MuteView,
     OneChatView,
-    OneMessageView,
     ReopenChatView,
     ReplaceParticipantView,
     TranscriptView,

@@ -261,7 +261,7 @@ def test_a_host_that_dribbles_is_given_up_in_time(head):
         began = time.monotonic()
         with pytest.raises(NoAnswer):
             get(f"http://127.0.0.1:{port}/", timeout_seconds=0.3, max_bytes=1000)
-        assert time.monotonic() - began < 30
+        assert time.monotonic() - began < 3
         stop.set()
 
 

@@ -58,18 +58,23 @@ def read_answers() -> list[tuple[Any, str]]:
 @contextmanager
 def next_probe_in(least: float, most: float) -> Iterator[None]:
     """Fail unless what is done in here has the account tried again in that many seconds, by the database's clock."""
-    began = _read_clock()
+    began = _ask_for("clock_timestamp()")
     yield
     probe_at = GatewayAccount.objects.values_list("probe_at", flat=True).get()
-    assert began + timedelta(seconds=least) <= probe_at <= _read_clock() + timedelta(seconds=most)
+    assert began + timedelta(seconds=least) <= probe_at <= _ask_for("clock_timestamp()") + timedelta(seconds=most)
 
 
-def _read_clock() -> datetime:
+def now() -> datetime:
+    """Return the database's time, which stands still in a test's transaction."""
+    return _ask_for("now()")
+
+
+def _ask_for(moment: str) -> datetime:
     with connection.cursor() as cursor:
-        cursor.execute("SELECT clock_timestamp()")
-        [moment] = cursor.fetchone()
-    assert isinstance(moment, datetime)
-    return moment
+        cursor.execute(f"SELECT {moment}")
+        [answer] = cursor.fetchone()
+    assert isinstance(answer, datetime)
+    return answer
 
 
 def lose_the_key() -> None:

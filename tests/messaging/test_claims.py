@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
-from django.db import connection
 from django.db.models import F
 
 from chats.models import Participant, VirtualNumber
@@ -18,7 +17,7 @@ from messaging.outbox import queue_text_to_stranger
 from messaging.results import Result, give_back, record_results
 from tests.chats.helpers import at_once
 from tests.factories import ALICE, BOB, CHARLIE, OMAR, SARA, VIRTUAL_NUMBER, make_chat, make_pool, make_virtual_number
-from tests.messaging.rows import Status, ago, lose_the_key, make_queued, make_strangers_queued
+from tests.messaging.rows import Status, ago, lose_the_key, make_queued, make_strangers_queued, now
 
 pytestmark = pytest.mark.django_db
 
@@ -41,12 +40,6 @@ def claim(limit: int = 100) -> list[str]:
 
 def accept(claims: list[Claim]) -> None:
     record_results([Result(each, gateway_id=f"id-{each.id}") for each in claims])
-
-
-def now():
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT now()")
-        return cursor.fetchone()[0]
 
 
 def test_a_claim_holds_what_the_gateway_needs_and_the_row_is_leased(chat, omar, settings):

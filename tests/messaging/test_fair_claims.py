@@ -18,17 +18,11 @@ from messaging.overdue import settle_overdue
 from messaging.relay import receive_text
 from platforms.models import Platform
 from tests.factories import ALICE, BOB, OMAR, SARA, make_chat, make_platform, make_pool, make_virtual_number
-from tests.messaging.rows import Kind, Status, ago, make_queued, make_relay, read_answers, read_outbound
+from tests.messaging.rows import Kind, Status, ago, make_queued, make_relay, now, read_answers, read_outbound
 
 pytestmark = pytest.mark.django_db
 
 TICK_SECONDS = 0.01
-
-
-def now():
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT now()")
-        return cursor.fetchone()[0]
 
 
 def queue_for(platform: Platform | None, number: VirtualNumber, count: int, *, segments: int | None = 1) -> None:

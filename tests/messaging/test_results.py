@@ -28,6 +28,7 @@ from tests.messaging.rows import (
     make_queued,
     make_relay,
     make_strangers_queued,
+    now,
     read_answers,
 )
 from tests.messaging.signing import STATUS, signed_post
@@ -62,13 +63,6 @@ def accept(claimed: Claim, gateway_id: str = "gateway-id") -> Message:
 def refuse(claimed: Claim, error: SendError) -> Message:
     record_results([Result(claimed, error=error)])
     return Message.objects.get(pk=claimed.id)
-
-
-def now():
-    """Return the database's time, which stands still in a test's transaction."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT now()")
-        return cursor.fetchone()[0]
 
 
 def wait_of(message: Message) -> float:

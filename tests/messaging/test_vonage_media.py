@@ -164,5 +164,5 @@ def test_a_host_that_drips_holds_us_no_longer_than_allowed(host):
     host.answers = [drip]
     started = time.monotonic()
     assert refuse(f"{host.url}/1", max_seconds=0.3).code == "too_slow"
-    assert time.monotonic() - started < 30
+    assert time.monotonic() - started < 5
     done.set()

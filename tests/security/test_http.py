@@ -54,7 +54,7 @@ def serving() -> Iterator[int]:
     thread = threading.Thread(target=server.run)
     thread.start()
     try:
-        wait_until(lambda: server.started, timeout=60, waiting_for="the server to start")
+        wait_until(lambda: server.started, waiting_for="the server to start")
         yield port
     finally:
         server.should_exit = True

@@ -1,6 +1,7 @@
 """A service that takes webhooks, notes them and answers as a test wants."""
 
 import json
+import socket
 import sys
 import threading
 import time
@@ -83,16 +84,15 @@ class Receiver:
         found = [webhook for webhook in list(self._webhooks) if containing.encode() in webhook.body]
         return sorted(found, key=attrgetter("at"))
 
-    def wait_for(self, containing: str, *, count: int = 1, timeout: float = 60.0) -> list[Webhook]:
+    def wait_for(self, containing: str, *, count: int = 1) -> list[Webhook]:
         """Wait until so many webhooks that contain a string have arrived, and return all that have."""
         return wait_until(
             lambda: found if len(found := self.webhooks(containing)) >= count else None,
-            timeout=timeout,
             waiting_for=f"{count} webhooks",
         )
 
     def _take(self, handler: BaseHTTPRequestHandler) -> None:
-        at = self._server.accepted_at.pop(handler.client_address)
+        *_, at = handler.client_address
         body = handler.rfile.read(int(handler.headers.get("Content-Length", 0)))
         headers = {name.lower(): value for name, value in handler.headers.items()}
         with self._lock:
@@ -112,19 +112,14 @@ class Receiver:
 
 
 class _Server(ThreadingHTTPServer):
-    """Notes when each webhook comes, which has a connection of its own, before a thread takes it that may be late."""
-
     daemon_threads = True
     # Webhooks come by the dozen at once.
     request_queue_size = 128
 
-    def __init__(self, address: tuple[str, int], handler: type[BaseHTTPRequestHandler]) -> None:
-        super().__init__(address, handler)
-        self.accepted_at: dict[Any, float] = {}
-
-    def process_request(self, request: Any, client_address: Any) -> None:
-        self.accepted_at[client_address] = time.monotonic()
-        super().process_request(request, client_address)
+    def get_request(self) -> tuple[socket.socket, Any]:
+        """Add to the address when a webhook came, each on a connection of its own: its thread may be late."""
+        connection, address = super().get_request()
+        return connection, (*address, time.monotonic())
 
     def handle_error(self, request: object, client_address: object) -> None:
         if not isinstance(sys.exception(), ConnectionError):

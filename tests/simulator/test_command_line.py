@@ -146,7 +146,7 @@ def test_a_signal_stops_it_at_once_whatever_is_under_way(receiver, number):
             started = time.monotonic()
             simulator.process.send_signal(number)
             assert simulator.process.wait(60) == 0
-            assert time.monotonic() - started < 30
+            assert time.monotonic() - started < 3
             waiting.join()
         assert simulator.log.read_text().splitlines() == [f"simulator ready on {simulator.url}"]
 

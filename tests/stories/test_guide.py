@@ -99,7 +99,7 @@ class Reader:
             return "\n".join([self.shown, *texts, background.read_text() if background.exists() else ""])
 
         for line in block.splitlines():
-            wait_until(lambda line=line: line in read(), waiting_for=f"{line!r} to be shown", timeout=60)
+            wait_until(lambda line=line: line in read(), waiting_for=f"{line!r} to be shown")
 
     def _let_texts_arrive(self) -> None:
         self.service.simulator.wait_until_quiet()

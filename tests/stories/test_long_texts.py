@@ -64,4 +64,4 @@ def test_receipts_of_the_sms_api_settle_texts(tmp_path: Path, deployment: Deploy
         service.start_sender()
         service.start_chat((SARA, "Sara"), (OMAR, "Omar"))
         statuses = "SELECT DISTINCT status FROM messaging_message"
-        wait_until(lambda: service.query(statuses) == [("delivered",)], timeout=60, waiting_for="both receipts")
+        wait_until(lambda: service.query(statuses) == [("delivered",)], waiting_for="both receipts")

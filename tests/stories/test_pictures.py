@@ -34,7 +34,7 @@ def wait_for_mms(service: Service, handset: str, count: int, *, after: int) -> d
         media = text.get("media") or []
         return len(media) == count and all(each.get("content") for each in media)
 
-    return service.simulator.wait_for_text(handset, predicate=has_all, after=after, timeout=60)
+    return service.simulator.wait_for_text(handset, predicate=has_all, after=after)
 
 
 @pytest.mark.slow
@@ -65,7 +65,7 @@ def test_pictures_travel_both_ways_without_what_the_camera_noted(service: Servic
     # Where the media host fails, the text goes without, and its writer learns of it.
     simulator.set_faults(media_respond_with=404)
     simulator.mms(SARA, number, "", PHOTO)
-    simulator.wait_for_text(OMAR, f"the blue gate {wording.MISSING['image']}", timeout=60)
+    simulator.wait_for_text(OMAR, f"the blue gate {wording.MISSING['image']}")
     simulator.wait_for_text(SARA, wording.YOURS_IS_MISSING)
     simulator.clear_faults()
 
@@ -73,7 +73,7 @@ def test_pictures_travel_both_ways_without_what_the_camera_noted(service: Servic
     simulator.set_faults(final_status={"status": "rejected", "error_code": "1430", "times": 1})
     told = len(simulator.texts_to(SARA))
     simulator.mms(SARA, number, "", PHOTO)
-    simulator.wait_for_text(OMAR, f"the blue gate\n{service.url}/media/", timeout=60)
+    simulator.wait_for_text(OMAR, f"the blue gate\n{service.url}/media/")
     service.wait_until_sent()
     simulator.wait_until_quiet()
     [rejected] = [text for text in simulator.texts_to(OMAR) if text["status"] == "rejected"]
@@ -83,7 +83,7 @@ def test_pictures_travel_both_ways_without_what_the_camera_noted(service: Servic
     # Without MMS, a link.
     service.query("UPDATE chats_virtualnumber SET can_mms = false")
     simulator.mms(SARA, number, "", PHOTO)
-    got = simulator.wait_for_text(OMAR, f"the blue gate\n{service.url}/media/", after=seq, timeout=60)
+    got = simulator.wait_for_text(OMAR, f"the blue gate\n{service.url}/media/", after=seq)
     link = got["text"].split()[-1]
     status, headers, body = service.fetch(link)
     assert (status, headers["Content-Type"]) == (200, "image/jpeg")

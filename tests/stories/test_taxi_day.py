@@ -157,7 +157,7 @@ def wait_for_all_events(texting: Texting, receiver: ExampleReceiver) -> list[dic
             return None
         return listed if {event["id"] for event in listed} == set(handled) else None
 
-    return wait_until(find_all, waiting_for="the receiver to handle every event", timeout=60)
+    return wait_until(find_all, waiting_for="the receiver to handle every event")
 
 
 def check_the_events(chat: dict[str, Any], events: list[dict[str, Any]]) -> None:
@@ -242,4 +242,4 @@ def wait_for_attempts(service: Service, attempts: int, *, status: str = "waiting
             f"SELECT 1 FROM platforms_eventdelivery WHERE attempts >= {attempts} AND status = '{status}'"
         )
 
-    wait_until(look, waiting_for=f"attempt {attempts} to end", timeout=60)
+    wait_until(look, waiting_for=f"attempt {attempts} to end")

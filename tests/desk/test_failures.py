@@ -17,7 +17,7 @@ from desk.models import Errand
 from messaging.models import Message
 from tests.admin.pages import words_of
 from tests.factories import OMAR, SARA
-from tests.messaging.rows import Kind, Status, ago, make_queued, make_relay, read_answers
+from tests.messaging.rows import Kind, Status, ago, begin_log_anew, make_queued, make_relay, read_answers
 
 pytestmark = pytest.mark.django_db
 
@@ -170,6 +170,7 @@ class TestMany:
 
     @pytest.mark.slow
     def test_a_page_of_a_long_inbox_is_read_by_its_index(self, operator, omar):
+        begin_log_anew()
         make_many(omar, 3_000)
         make_many(omar, 3_000, status=Status.DELIVERED)
         make_many(omar, 60, error_code="1180")

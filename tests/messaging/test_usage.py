@@ -18,7 +18,7 @@ from messaging.usage import GroupBy, count_usage, read_usage
 from tests.chats.helpers import at_once, errors
 from tests.factories import ALICE, BOB, make_chat, make_virtual_number
 from tests.messaging.payloads import receipt, sms
-from tests.messaging.rows import Status, ago, make_queued, make_relay
+from tests.messaging.rows import Status, ago, begin_log_anew, make_queued, make_relay
 from tests.messaging.signing import INBOUND, STATUS, signed_post
 
 pytestmark = pytest.mark.django_db
@@ -318,6 +318,7 @@ def test_the_worker_may_be_killed_half_way(monkeypatch, api, sara, omar, long_ag
 
 
 def test_of_a_long_log_only_what_is_not_counted_is_read(platform, chat, virtual_number):
+    begin_log_anew()
     with connection.cursor() as cursor:
         cursor.execute(
             """

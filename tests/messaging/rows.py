@@ -78,7 +78,7 @@ def _ask_for(moment: str) -> datetime:
 
 
 def begin_log_anew() -> None:
-    """Leave nothing of what other tests left in the log's pages and indexes, by which a plan is chosen; within a test."""
+    """Have the log begin without what other tests left in its pages and indexes, by which plans are chosen."""
     with connection.cursor() as cursor:
         # What is checked at the end of the transaction would be in the way.
         cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")

@@ -8,11 +8,33 @@ from uuid import UUID
 
 from proxy_project.sql import execute_prepared
 
-# The pool is read once; of the chats, only the rows of these two people, by the index participant_by_phone.
+
+def _choose_any(name: str, condition: str) -> str:
+    """Return the join of one number of the pool that meets `condition`, by chance, unless `previous` has been found."""
+    # A kind is as likely to be chosen as it is large (https://doi.org/10.1016/j.ipl.2005.11.003).
+    return f"""
+LEFT JOIN LATERAL (
+    SELECT coalesce(chosen.id, (
+        SELECT id FROM rented
+        WHERE is_active AND platform_id IS NOT DISTINCT FROM chosen.platform_id AND country = chosen.country
+          AND flagged = chosen.flagged AND id NOT IN (SELECT id FROM known)
+        OFFSET floor(random() * chosen.size) LIMIT 1
+    )) AS id
+    FROM (
+        SELECT id, platform_id, country, flagged, size FROM pool
+        WHERE previous.first_id IS NULL AND {condition}
+        ORDER BY ln(1 - random()) / size DESC LIMIT 1
+    ) AS chosen
+) AS {name} ON true"""
+
+
+# The pool is read once, and numbers that are alike are counted: what they are good for is found out for each kind, and
+# for each number that one of the two has or had. Of the chats, only the rows of these two people are read, by the index
+# participant_by_phone.
 # A rank is 0 for the platform's own number of the person's country, 1 for its own of another country, 2 for a
 # shared one of the country, 3 for any other; 4 more for one that the account has lost, or that is not linked to us.
 # Whoever can get a lower rank gets it, and among equals chance spreads the chats over the pool.
-_CHOOSE = """
+_CHOOSE = f"""
 WITH history AS MATERIALIZED (
     SELECT phone_digest = %(first)s AS is_first, virtual_number_id, ended_at, replaced_at, chat_id
     FROM chats_participant
@@ -44,20 +66,34 @@ taken AS MATERIALIZED (
           END
     GROUP BY virtual_number_id
 ),
-usable AS (
-    SELECT id, platform_id, country, true AS is_active, missing_since, unlinked_since
+rented AS NOT MATERIALIZED (
+    SELECT id, platform_id, country, missing_since IS NOT NULL OR unlinked_since IS NOT NULL AS flagged,
+           state = 'active' AND can_sms AND (platform_id = %(platform)s OR platform_id IS NULL) AS is_active
     FROM chats_virtualnumber
-    WHERE state = 'active' AND can_sms AND (platform_id = %(platform)s OR platform_id IS NULL)
+),
+known AS MATERIALIZED (
+    SELECT rented.*
+    FROM rented
+    WHERE id IN (SELECT virtual_number_id FROM taken
+                 UNION ALL SELECT first_id FROM together
+                 UNION ALL SELECT second_id FROM together
+                 UNION ALL VALUES (%(first_number)s::uuid), (%(second_number)s::uuid))
+),
+alike AS MATERIALIZED (
+    SELECT NULL::uuid AS id, platform_id, country, flagged, true AS is_active, count(*) AS size
+    FROM rented
+    WHERE is_active AND id NOT IN (SELECT id FROM known)
+    GROUP BY platform_id, country, flagged
     UNION ALL
     -- Named or kept; whether it may be is the caller's to say.
-    SELECT id, platform_id, country, false, missing_since, unlinked_since
-    FROM chats_virtualnumber
-    WHERE id IN (%(first_number)s::uuid, %(second_number)s::uuid)
-      AND NOT (state = 'active' AND can_sms AND (platform_id = %(platform)s OR platform_id IS NULL))
+    SELECT id, platform_id, country, flagged, is_active, 1
+    FROM known
+    WHERE is_active OR id IN (%(first_number)s::uuid, %(second_number)s::uuid)
 ),
 pool AS MATERIALIZED (
     -- What is left them is what they can be given for others, asking for the same; not what has a problem.
-    SELECT id, is_active AND NOT flagged AND by_first IS NOT TRUE
+    SELECT id, size, platform_id, country, flagged,
+           is_active AND NOT flagged AND by_first IS NOT TRUE
                    AND (%(first_match)s::text <> 'require' OR country = %(first_country)s) AS first_left,
            is_active AND NOT flagged AND by_second IS NOT TRUE
                    AND (%(second_match)s::text <> 'require' OR country = %(second_country)s) AS second_left,
@@ -71,22 +107,21 @@ pool AS MATERIALIZED (
                      AND CASE WHEN %(second_number)s::uuid IS NULL THEN is_active ELSE id = %(second_number)s::uuid END
                      AND (%(second_match)s::text <> 'require' OR country = %(second_country)s)
            END AS second_free,
-           flagged,
            flagged::int * 4 + (platform_id IS NULL)::int * 2
                + (%(first_match)s::text <> 'any' AND country <> %(first_country)s)::int AS first_rank,
            flagged::int * 4 + (platform_id IS NULL)::int * 2
                + (%(second_match)s::text <> 'any' AND country <> %(second_country)s)::int AS second_rank
-    FROM usable LEFT JOIN taken ON taken.virtual_number_id = usable.id
-    CROSS JOIN LATERAL (SELECT missing_since IS NOT NULL OR unlinked_since IS NOT NULL) AS problem (flagged)
+    FROM alike LEFT JOIN taken ON taken.virtual_number_id = alike.id
 ),
 best AS MATERIALIZED (
-    SELECT count(*) AS size,
-           count(*) FILTER (WHERE first_left) AS first_left, count(*) FILTER (WHERE second_left) AS second_left,
+    SELECT coalesce(sum(size), 0) AS size,
+           coalesce(sum(size) FILTER (WHERE first_left), 0) AS first_left,
+           coalesce(sum(size) FILTER (WHERE second_left), 0) AS second_left,
            min(first_rank) FILTER (WHERE first_free) AS first_rank,
            min(second_rank) FILTER (WHERE second_free) AS second_rank
     FROM pool
 )
-SELECT best.size, best.first_left, best.second_left,
+SELECT best.size::int, best.first_left::int, best.second_left::int,
        coalesce(previous.first_id, same.id, one.id),
        coalesce(previous.second_id, same.id, two.id)
 FROM best
@@ -98,22 +133,14 @@ LEFT JOIN LATERAL (
     WHERE NOT %(fresh)s::bool
     ORDER BY chat.created_at DESC LIMIT 1
 ) AS previous ON true
-LEFT JOIN LATERAL (
-    SELECT id FROM pool
-    WHERE previous.first_id IS NULL AND first_free AND second_free
-      AND pool.first_rank = best.first_rank AND pool.second_rank = best.second_rank
-    ORDER BY random() LIMIT 1
-) AS same ON true
-LEFT JOIN LATERAL (
-    SELECT id FROM pool
-    WHERE previous.first_id IS NULL AND same.id IS NULL AND first_free AND pool.first_rank = best.first_rank
-    ORDER BY random() LIMIT 1
-) AS one ON true
-LEFT JOIN LATERAL (
-    SELECT id FROM pool
-    WHERE previous.first_id IS NULL AND same.id IS NULL AND second_free AND pool.second_rank = best.second_rank
-    ORDER BY random() LIMIT 1
-) AS two ON true
+{
+    _choose_any(
+        "same",
+        "first_free AND second_free AND pool.first_rank = best.first_rank AND pool.second_rank = best.second_rank",
+    )
+}
+{_choose_any("one", "same.id IS NULL AND first_free AND pool.first_rank = best.first_rank")}
+{_choose_any("two", "same.id IS NULL AND second_free AND pool.second_rank = best.second_rank")}
 """
 
 

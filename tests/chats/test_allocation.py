@@ -7,8 +7,9 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
-from chats.allocation import NoFreeNumber
+from chats.allocation import NoFreeNumber, Seeker, choose_virtual_numbers
 from chats.services import end_chat
+from proxy_project.encryption import digest_number
 from tests.factories import (
     ALICE,
     AUSTRALIAN_VIRTUAL_NUMBER,
@@ -153,6 +154,22 @@ class TestPool:
         people += [(f"+1415555015{n}", f"+1415555016{n}") for n in range(10)]
         given = Counter(numbers_of(make_chat(platform, pair))[0] for pair in people)
         assert len(given) >= 3
+
+    def test_every_number_is_as_likely_as_any_other(self, platform):
+        """Those of a large country too, and what one of them had before; 60 are more than six standard deviations."""
+        make_pool(4)
+        start_and_end(platform, (SARA, BOB), at=NOW - timedelta(days=9))
+        for number, country in ((AUSTRALIAN_VIRTUAL_NUMBER, "AU"), ("+61491570157", "AU"), ("+447700900123", "GB")):
+            make_virtual_number(number, country=country)
+        sara, elsa = (Seeker(phone_digest=digest_number(person), country="SE") for person in (SARA, ELSA_IN_SWEDEN))
+        given = Counter(
+            choose_virtual_numbers(
+                platform_id=platform.pk, first=sara, second=elsa, fresh=False, cool_down_hours=24, now=NOW
+            ).first
+            for _ in range(700)
+        )
+        assert len(given) == 7
+        assert all(40 < times < 160 for times in given.values())
 
 
 class TestCountry:

@@ -5,7 +5,7 @@ from itertools import chain
 from bench.gateway import Gateway
 from bench.inbound import make_inbounds
 from bench.load import percentile, run_schedule
-from bench.processor import find_cost, read_processor_times
+from bench.processor import find_cost, make_cost_row, read_processor_times
 from bench.sending import THREADS
 from bench.stack import Stack
 from bench.table import Row
@@ -47,8 +47,8 @@ def measure_endurance(stack: Stack, world: World, scale: float, *, minutes: floa
         )
         for percent in (50, 99)
     ]  # fmt: skip
-    parts = ", ".join(f"{name} {milliseconds:.1f}" for name, milliseconds in cost.items())
-    return [*rows, Row(figure=f"{what}, processor time of a text ({parts})", measured=sum(cost.values()), unit="ms")]
+    what = f"{what}, processor time of a text"
+    return [*rows, make_cost_row(stack, world.people, cost, what=what, per_second=per_second, scale=scale)]
 
 
 def _time_segment(stack: Stack, gateway: Gateway, world: World, count: int, per_second: int) -> list[float]:

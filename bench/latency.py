@@ -5,7 +5,7 @@ import uuid
 from bench.gateway import Gateway, make_body, make_request, make_token, require_each_once
 from bench.inbound import make_inbounds
 from bench.load import percentile, run_schedule
-from bench.processor import find_cost, read_processor_times
+from bench.processor import find_cost, make_cost_row, read_processor_times
 from bench.sending import THREADS
 from bench.stack import Stack
 from bench.table import Row
@@ -35,7 +35,6 @@ def measure_latency(stack: Stack, world: World, scale: float) -> list[Row]:
     gateway.wait_for_receipts(2 * count, seconds=30)
     cost = find_cost(before, read_processor_times(stack), texts=count)
     tidy_database()
-    parts = ", ".join(f"{name} {milliseconds:.1f}" for name, milliseconds in cost.items())
     rows = [
         Row(
             figure=f"from webhook to gateway at {PER_SECOND}/s, p{percent}",
@@ -44,7 +43,8 @@ def measure_latency(stack: Stack, world: World, scale: float) -> list[Row]:
         )
         for percent, target in ((50, 15), (99, 80))
     ]  # fmt: skip
-    return [*rows, Row(figure=f"processor time of a text ({parts})", measured=sum(cost.values()), unit="ms", target=5)]
+    what = f"processor time of a text at {PER_SECOND}/s"
+    return [*rows, make_cost_row(stack, world.people, cost, what=what, per_second=PER_SECOND, scale=scale)]
 
 
 def _time_through_service(stack: Stack, gateway: Gateway, world: World, count: int) -> list[float]:

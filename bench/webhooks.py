@@ -3,10 +3,11 @@
 from django.db import connection
 
 from bench.bare_paths import ONE_INSERT, SAME_SQL
+from bench.bare_web import started_bare_web
 from bench.inbound import Inbound, make_inbounds
 from bench.load import Load, run_load
 from bench.pgbench import relays_per_second
-from bench.stack import HOST, Stack, find_free_port
+from bench.stack import Stack
 from bench.table import BenchError, Row, middle, runs_of
 from bench.world import World, tidy_database
 
@@ -15,34 +16,26 @@ REQUESTS = 6_000
 PGBENCH_SECONDS = 4
 WARM_UP = 400
 
-_BARE_TABLE = "CREATE TABLE bench_bare (id bigserial PRIMARY KEY, body bytea NOT NULL)"
-
 
 def measure_webhooks(stack: Stack, world: World, scale: float) -> list[Row]:
     """Post signed texts over 16 connections; before each run, the same to its floors and its peer."""
     requests, seconds = max(16, round(REQUESTS * scale)), max(1, round(PGBENCH_SECONDS * scale))
-    bare_address = (HOST, find_free_port())
-    with connection.cursor() as cursor:
-        cursor.execute(_BARE_TABLE)
-    # As Django is usually served.
-    threads = ("--worker-class", "gthread", "--threads", "4")
-    stack.start_gunicorn("bare", "bench.bare", *threads, port=bare_address[1], path="/")
-    warm_up = max(64, round(WARM_UP * scale))
-    for path in (ONE_INSERT, SAME_SQL):
-        _post(bare_address, make_inbounds(world.people, warm_up, path))
-    _post(stack.web, make_inbounds(world.people, warm_up))
     floors, bares, peers, runs = [], [], [], []
-    for _ in range(runs_of(scale)):
-        tidy_database()
-        inbounds = make_inbounds(world.people, requests)
-        floors.append(relays_per_second(connections=CONNECTIONS, seconds=seconds, text=inbounds[0].text))
-        bares.append(_post(bare_address, make_inbounds(world.people, requests, ONE_INSERT)))
-        peers.append(_post(bare_address, make_inbounds(world.people, requests, SAME_SQL)))
-        tidy_database()
-        runs.append(_post(stack.web, inbounds))
-        _check_rows(inbounds)
-        stack.check_running()
-    stack.stop("bare")
+    with started_bare_web(stack) as bare_address:
+        warm_up = max(64, round(WARM_UP * scale))
+        for path in (ONE_INSERT, SAME_SQL):
+            _post(bare_address, make_inbounds(world.people, warm_up, path))
+        _post(stack.web, make_inbounds(world.people, warm_up))
+        for _ in range(runs_of(scale)):
+            tidy_database()
+            inbounds = make_inbounds(world.people, requests)
+            floors.append(relays_per_second(connections=CONNECTIONS, seconds=seconds, text=inbounds[0].text))
+            bares.append(_post(bare_address, make_inbounds(world.people, requests, ONE_INSERT)))
+            peers.append(_post(bare_address, make_inbounds(world.people, requests, SAME_SQL)))
+            tidy_database()
+            runs.append(_post(stack.web, inbounds))
+            _check_rows(inbounds)
+            stack.check_running()
     tidy_database()
     return _make_rows(floors, bares, peers, runs)
 

@@ -72,9 +72,5 @@ def read_people(chat_ids: Collection[UUID]) -> dict[UUID, list[ShownPerson]]:
         _READ, {"chats": list(chat_ids)}
     ):
         introduction = ShownIntroduction(message_id, status, code, detail) if message_id else None
-        people[chat_id].append(ShownPerson(person_id, _decrypt(name), _decrypt(phone_number), introduction, *facts))
+        people[chat_id].append(ShownPerson(person_id, decrypt(name), decrypt(phone_number), introduction, *facts))
     return people
-
-
-def _decrypt(token: str) -> str:
-    return decrypt(token) if token else ""

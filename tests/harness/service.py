@@ -19,6 +19,8 @@ import psycopg
 from tests.harness.databases import administrate, connection_parameters, find_migrated, manage_all, replace_database
 from tests.harness.simulator import ROOT, Simulator, wait_until
 
+# What a process needs to find the system's programs, and nothing that says how this service is set up.
+PLAIN_ENVIRONMENT = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
 _START_SECONDS = 30
 _STOP_SECONDS = 20
 _open = build_opener(ProxyHandler({})).open

@@ -313,7 +313,7 @@ class TestOfManyChatsFewAreRead:
     @pytest.mark.parametrize("number", ["rare", "some", "number"])
     def test_by_virtual_number_in_the_admin_too(self, client, many, number):
         client.force_login(User.objects.create_superuser("nadia"), backend="operators.backends.OperatorBackend")
-        # A page has a hundred chats.
+        # A page has fifty chats.
         assert self.count_rows_read(client, f"/admin/chats/chat/?number={many[number]}") < 8_000
 
     @pytest.mark.slow

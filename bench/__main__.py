@@ -52,7 +52,7 @@ def _make_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m bench",
         description="Starts the service with a PostgreSQL and a simulator of its own, measures it, and stops all of "
-        "it. Takes about eight minutes; docs/performance.md says how to read the table. The exit code is 0 unless "
+        "it. Takes some ten minutes; docs/performance.md says how to read the table. The exit code is 0 unless "
         "something broke: a target that is missed is marked ✗, a text that is lost or doubled is an error.",
     )
     parser.add_argument("--quick", action="store_true", help="a fifth of the work: rougher figures in under a minute")

@@ -80,12 +80,12 @@ known AS MATERIALIZED (
                  UNION ALL VALUES (%(first_number)s::uuid), (%(second_number)s::uuid))
 ),
 alike AS MATERIALIZED (
-    SELECT NULL::uuid AS id, platform_id, country, flagged, true AS is_active, count(*) AS size
+    SELECT NULL::uuid AS id, platform_id, country, flagged, true AS is_active, count(*)::int AS size
     FROM rented
     WHERE is_active AND id NOT IN (SELECT id FROM known)
     GROUP BY platform_id, country, flagged
     UNION ALL
-    -- Named or kept; whether it may be is the caller's to say.
+    -- Each by itself; also those that are named or kept, whether or not they may be, which is the caller's to say.
     SELECT id, platform_id, country, flagged, is_active, 1
     FROM known
     WHERE is_active OR id IN (%(first_number)s::uuid, %(second_number)s::uuid)
@@ -121,7 +121,7 @@ best AS MATERIALIZED (
            min(second_rank) FILTER (WHERE second_free) AS second_rank
     FROM pool
 )
-SELECT best.size::int, best.first_left::int, best.second_left::int,
+SELECT best.size, best.first_left, best.second_left,
        coalesce(previous.first_id, same.id, one.id),
        coalesce(previous.second_id, same.id, two.id)
 FROM best

@@ -12,9 +12,10 @@ import yaml
 from django.core.management import get_commands
 
 from tests.harness.service import PLAIN_ENVIRONMENT
+from tests.harness.simulator import ROOT
 
-ROOT = Path(__file__).resolve().parent.parent
 SERVICES = ("web", "sender", "worker")
+DATABASE_OF_THE_DEMO = "postgres://texting:only-for-the-demo@postgres:5432/texting"
 COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
 
 
@@ -147,7 +148,7 @@ def test_settings_of_the_compose_demo_start_the_service_and_stay(tmp_path: Path)
         cwd=ROOT,
         env=PLAIN_ENVIRONMENT
         | {"ENV_FILE": str(env_file), "DJANGO_SETTINGS_MODULE": "proxy_project.settings"}
-        | {"DATABASE_URL": "postgres://texting:only-for-the-demo@postgres:5432/texting"},
+        | {"DATABASE_URL": DATABASE_OF_THE_DEMO},
         capture_output=True,
         text=True,
     )
@@ -168,24 +169,21 @@ def test_what_calls_web_within_compose_is_answered() -> None:
 
 @pytest.mark.slow
 def test_secrets_are_made_before_there_is_a_password() -> None:
-    done = subprocess.run(
-        [sys.executable, "manage.py", "generate_keys"],
-        cwd=ROOT,
-        env=PLAIN_ENVIRONMENT
-        | {"ENV_FILE": "", "DATABASE_URL": "postgres://texting:only-for-the-demo@postgres:5432/texting"},
-        capture_output=True,
-        text=True,
-    )
+    done = manage_with_the_password_of_the_demo("generate_keys")
     assert "ENCRYPTION_KEYS=" in done.stdout, done.stderr
 
 
 def test_the_password_of_the_demo_is_refused_with_a_real_account() -> None:
-    done = subprocess.run(
-        [sys.executable, "manage.py", "check"],
+    done = manage_with_the_password_of_the_demo("check")
+    assert done.returncode and "POSTGRES_PASSWORD is not set" in done.stderr
+
+
+def manage_with_the_password_of_the_demo(command: str) -> subprocess.CompletedProcess[str]:
+    """Run a command of manage.py with nothing set but the database, by the password it has unless one is chosen."""
+    return subprocess.run(
+        [sys.executable, "manage.py", command],
         cwd=ROOT,
-        env=PLAIN_ENVIRONMENT
-        | {"ENV_FILE": "", "DATABASE_URL": "postgres://texting:only-for-the-demo@postgres:5432/texting"},
+        env=PLAIN_ENVIRONMENT | {"ENV_FILE": "", "DATABASE_URL": DATABASE_OF_THE_DEMO},
         capture_output=True,
         text=True,
     )
-    assert done.returncode and "POSTGRES_PASSWORD is not set" in done.stderr
